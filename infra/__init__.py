@@ -1,0 +1,1 @@
+"""How a stack is made: typed config, evidence, rollout policy, and one package for each target."""

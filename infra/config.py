@@ -1,0 +1,304 @@
+"""A stack's config, typed and checked once: ``Pulumi.<stack>.yaml`` in, frozen dataclass-like models out.
+
+Every default of the system stands here. What the engine hands to the program and what the command line reads from the file go through the
+same ``parse``; ``load`` adds what only the file itself can show (duplicate keys, aliases, an empty file).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from infra.errors import ConfigError
+from infra.release import MODEL_NAME
+from infra.rollout import Insufficient, Policy, Slo, Strategy
+
+PROJECT = "mldelivery"
+"""The Pulumi project; its config keys are ``mldelivery:<key>``."""
+
+MAX_FILE_BYTES = 1_000_000
+
+
+def _none_word(value: object) -> object:
+    return None if value == "none" else value
+
+
+def _refuse_none(value: object) -> object:
+    if value is None:
+        raise ValueError("say 'none' for no champion")
+    return value
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        allow_inf_nan=False,
+        alias_generator=lambda name: name.replace("_", "-"),
+    )
+
+
+ReleaseNumber = Annotated[int, Field(gt=0, le=1_000_000)]
+Champion = Annotated[ReleaseNumber | None, BeforeValidator(_none_word), BeforeValidator(_refuse_none)]
+
+
+class SloConfig(_Section):
+    """What a release owes its users."""
+
+    error_rate: float = Field(0.01, ge=0, lt=1, description="Share of answers that may be 5xx.")
+    p99_ms: float = Field(250, gt=0, le=60_000, description="99th percentile of latency at the gateway, milliseconds.")
+
+
+class RolloutConfig(_Section):
+    """How a new champion takes over."""
+
+    strategy: Strategy = Field("canary", description="canary walks the steps; blue-green switches at once and watches the bake.")
+    steps: list[Annotated[int, Field(gt=0, lt=100)]] = Field([10, 50], max_length=20, description="Percent of traffic, ascending; 100 follows by itself.")
+    step_seconds: float = Field(10, ge=0, le=86_400, description="How long each step is watched at least.")
+    bake_seconds: float = Field(15, ge=0, le=86_400, description="How long the new champion is watched at 100 % before the old one ends.")
+    minimum_sample: int = Field(50, ge=1, le=1_000_000, description="Requests that a verdict needs; fewer are never a pass.")
+    insufficient: Insufficient = Field("probe", description="With too few users: probe with golden requests, hold the step, or abort.")
+    hold_seconds: float = Field(600, ge=0, le=86_400, description="How long 'hold' waits for users before it goes back.")
+    rollback_window: int = Field(3, ge=0, le=50, description="How many proven releases may come back without steps.")
+
+    @field_validator("steps")
+    @classmethod
+    def _ascending(cls, steps: list[int]) -> list[int]:
+        if any(later <= earlier for earlier, later in zip(steps, steps[1:], strict=False)):
+            raise ValueError("steps must ascend, such as [10, 50]")
+        return steps
+
+
+class ChallengerConfig(_Section):
+    """A release beside the champion: a share of live traffic, or a shadow copy of it whose answers nobody gets."""
+
+    release: ReleaseNumber
+    share: int = Field(0, ge=0, le=50, description="Percent of live traffic that the challenger answers.")
+    shadow: bool = Field(False, description="Send it a copy of the traffic instead; its answers are thrown away.")
+
+    @model_validator(mode="after")
+    def _does_something(self) -> ChallengerConfig:
+        if self.shadow == (self.share > 0):
+            raise ValueError("give either 'share' (1 to 50 percent) or 'shadow: true'")
+        return self
+
+
+class ModelConfig(_Section):
+    """One model of a stack."""
+
+    champion: Champion = Field(description="The number of the release that answers, or none.")
+    challenger: ChallengerConfig | None = None
+    rollout: RolloutConfig = RolloutConfig()
+    slo: SloConfig = SloConfig()
+    replicas: int = Field(1, ge=1, le=100, description="Server processes (local) or pods (cluster) of each release.")
+    ready_seconds: float = Field(20, gt=0, le=600, description="How long a server may take until its first right prediction.")
+
+    @model_validator(mode="after")
+    def _challenger_differs(self) -> ModelConfig:
+        if self.challenger is not None and self.champion is None:
+            raise ValueError("a challenger needs a champion beside it")
+        if self.challenger is not None and self.challenger.release == self.champion:
+            raise ValueError("challenger and champion are the same release")
+        return self
+
+    def policy(self) -> Policy:
+        """The rollout policy that this model's config states."""
+        rollout = self.rollout
+        return Policy(
+            strategy=rollout.strategy,
+            steps=tuple(rollout.steps),
+            step_seconds=rollout.step_seconds,
+            bake_seconds=rollout.bake_seconds,
+            minimum_sample=rollout.minimum_sample,
+            insufficient=rollout.insufficient,
+            hold_seconds=rollout.hold_seconds,
+            rollback_window=rollout.rollback_window,
+            slo=Slo(error_rate=self.slo.error_rate, p99_ms=self.slo.p99_ms),
+        )
+
+
+Port = Annotated[int, Field(ge=1024, le=65_535)]
+
+
+class PortsConfig(_Section):
+    """Loopback ports of the local target."""
+
+    gateway: Port = 8080
+    dashboard: Port = 8081
+    mlflow: Port = 5000
+    servers: Port = Field(8100, description="First of the ports for model servers; each takes the next free one of 900.")
+
+    @model_validator(mode="after")
+    def _distinct(self) -> PortsConfig:
+        fixed = [self.gateway, self.dashboard, self.mlflow]
+        if len(set(fixed)) < len(fixed) or any(self.servers <= port < self.servers + 900 for port in fixed):
+            raise ValueError("gateway, dashboard, mlflow and the 900 ports from servers on must differ")
+        return self
+
+
+class StackConfig(_Section):
+    """The whole config of a stack."""
+
+    target: Literal["local", "kubernetes", "eks"]
+    models: dict[Annotated[str, Field(pattern=f"^{MODEL_NAME}$")], ModelConfig] = Field(max_length=500)
+    ports: PortsConfig = PortsConfig()
+
+
+def file_name(stack: str) -> str:
+    """Name of a stack's config file."""
+    return f"Pulumi.{stack}.yaml"
+
+
+def parse(values: Mapping[str, Any], *, file: str) -> StackConfig:
+    """Check a stack's values (keys without the project's prefix).
+
+    Raises ConfigError for the first value that does not fit, naming file, key, value and what is allowed.
+    """
+    try:
+        return StackConfig.model_validate(values)
+    except ValidationError as error:
+        raise _first_problem(error, file) from None
+
+
+def load(root: Path, stack: str) -> StackConfig:
+    """Read and check ``Pulumi.<stack>.yaml``. Raises ConfigError."""
+    path = root / file_name(stack)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        known = ", ".join(sorted(found.name.split(".")[1] for found in root.glob("Pulumi.*.yaml")))
+        raise ConfigError("there is no such stack", where=path.name, got=stack, allowed=known, act="choose one: STACK=local") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot be read: {error}", where=path.name) from None
+    if len(text) > MAX_FILE_BYTES:
+        raise ConfigError("is far too large for a stack's config", where=path.name, got=f"{len(text)} characters", allowed=f"{MAX_FILE_BYTES}")
+    try:
+        document = yaml.load(text, Loader=_StackLoader)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"is not plain YAML: {' '.join(str(error).split())}", where=path.name, act="mend that line") from None
+    if not isinstance(document, dict) or not isinstance(document.get("config"), dict):
+        raise ConfigError(
+            "has no 'config:' section", where=path.name, got=document, allowed=f"config: {{{PROJECT}:target: …}}", act=f"git checkout -- {path.name}"
+        )
+    prefix = f"{PROJECT}:"
+    return parse({key.removeprefix(prefix): value for key, value in document["config"].items() if key.startswith(prefix)}, file=path.name)
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON Schema of a ``Pulumi.<stack>.yaml``, for completion in editors."""
+    stack = StackConfig.model_json_schema(by_alias=True)
+    definitions = stack.pop("$defs")
+    champion = {"anyOf": [{"const": "none"}, {"type": "integer", "minimum": 1}], "description": "The number of the release that answers, or none."}
+    definitions["ModelConfig"]["properties"]["champion"] = champion
+    properties = {f"{PROJECT}:{key}": value for key, value in stack["properties"].items()}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Config of a stack",
+        "type": "object",
+        "properties": {
+            "config": {
+                "type": "object",
+                "properties": properties,
+                "required": [f"{PROJECT}:target", f"{PROJECT}:models"],
+                "patternProperties": {f"^(?!{PROJECT}:)": {}},
+                "additionalProperties": False,
+            },
+        },
+        "required": ["config"],
+        "$defs": definitions,
+    }
+
+
+def _first_problem(error: ValidationError, file: str) -> ConfigError:
+    problem = error.errors(include_url=False)[0]
+    location = [str(part) for part in problem["loc"] if part != "[key]" and not str(part).startswith(("constrained-", "function-", "union"))]
+    location = [part for part in location if part not in {"int", "none"}]
+    key = f"{PROJECT}:" + ".".join(location)
+    if problem["type"] == "extra_forbidden":
+        allowed = ", ".join(_keys_beside(location[:-1]))
+        return ConfigError(
+            f"unknown key '{location[-1]}'",
+            where=f"{file}: {key}",
+            got=problem["input"],
+            allowed=allowed,
+            act=_closest(location[-1], allowed.split(", ")) or "remove it",
+        )
+    if problem["type"] == "missing":
+        return ConfigError(f"'{location[-1]}' is missing", where=f"{file}: {key}", allowed=_meaning(location), act=f"add '{location[-1]}:'")
+    message = problem["msg"].removeprefix("Value error, ")
+    return ConfigError(message, where=f"{file}: {key}", got=problem["input"], allowed=_meaning(location), act=f"change this value in {file}")
+
+
+def _section_of(location: list[str]) -> type[BaseModel] | None:
+    section: type[BaseModel] = StackConfig
+    steps = iter(location)
+    for step in steps:
+        if section is StackConfig and step == "models":
+            if next(steps, None) is None:
+                return None
+            section = ModelConfig
+            continue
+        following = {"ports": PortsConfig, "challenger": ChallengerConfig, "rollout": RolloutConfig, "slo": SloConfig}.get(step)
+        if following is None:
+            return None
+        section = following
+    return section
+
+
+def _keys_beside(location: list[str]) -> list[str]:
+    section = _section_of(location)
+    return [field.alias or name for name, field in section.model_fields.items()] if section else []
+
+
+def _meaning(location: list[str]) -> str:
+    """What a key allows, from its field's own bounds and description."""
+    section = _section_of(location[:-1])
+    if section is None:
+        return ""
+    for name, field in section.model_fields.items():
+        if (field.alias or name) == location[-1]:
+            schema = section.model_json_schema(by_alias=True)["properties"][location[-1]]
+            names = {
+                "exclusiveMinimum": "above",
+                "minimum": "at least",
+                "exclusiveMaximum": "below",
+                "maximum": "at most",
+                "enum": "one of",
+                "const": "exactly",
+                "maxItems": "items at most",
+            }
+            options = schema.get("anyOf", [schema])
+            bounds = [f"{words} {option[key]}" for option in options for key, words in names.items() if key in option]
+            kind = schema.get("type", "")
+            return "; ".join(part for part in (" ".join([kind, ", ".join(bounds)]).strip(), field.description or "") if part)
+    return ""
+
+
+def _closest(word: str, allowed: list[str]) -> str:
+    import difflib
+
+    match = difflib.get_close_matches(word, allowed, n=1)
+    return f"did you mean '{match[0]}'?" if match else ""
+
+
+class _StackLoader(yaml.SafeLoader):
+    """Safe YAML that refuses aliases (a few lines of them expand to gigabytes) and duplicate keys (the last would win in silence)."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.events.AliasEvent):
+            raise yaml.YAMLError("aliases ('*name') are not allowed")
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                raise yaml.YAMLError(f"key '{key}' stands twice, the second time in line {key_node.start_mark.line + 1}")
+            seen.add(key)
+        return super().construct_mapping(node, deep)

@@ -1,0 +1,265 @@
+"""Interprets a rollout on this machine: verifies, moves the weights stage by stage, reads the gateway's counters, and goes back."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import psutil
+
+from infra.errors import PlatformError, RolloutAborted
+from infra.local import gateway, ledger, place
+from infra.local.process import HOST
+from infra.local.verification import verify
+from infra.rollout import Judgement, Policy, Rollout, Sample, Stage, begin, judge
+from infra.route import PROBE_HEADER, Route
+
+TICK_SECONDS = 0.2
+PROBES_PER_REQUEST_OF_SAMPLE = 2
+"""Probes are bounded: at most this many times the minimum sample in a stage."""
+
+INTERRUPT = place.ROLLOUTS / "interrupt"
+"""Written by the command that drives the engine when a person presses Ctrl-C: the engine itself waits for a running update."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """What a walk needs: the route as it shall be at the end, the old champion, digests and golden files by release."""
+
+    route: Route
+    old: int | None
+    new: int
+    digest: str
+    golden: dict[int, Path]
+    tolerance: float
+    policy: Policy
+    dashboard_port: int
+    gateway_port: int
+    config_file: str
+
+
+def walk(change: Change) -> None:
+    """Bring a model to its new champion, or back to the old one.
+
+    Returns when everything is on the new champion. Raises RolloutAborted when it went back, with the reason, what was exposed and what to do.
+    """
+    model = change.route.model
+    with place.locked(place.ROLLOUTS / f"{model}.lock", wait_seconds=15, act="another update is moving this model: wait for it to end"):
+        account = ledger.read(model)
+        is_proven = account.is_proven(change.new, change.digest, window=change.policy.rollback_window)
+        rollout = begin(change.policy, old=change.old, new=change.new, is_proven=is_proven)
+        if is_proven and account.serving == change.new:
+            say(model, f"{change.new} answers everything already and is proven; only its golden requests are replayed")
+        _Walk(change, rollout).run()
+
+
+class _Walk:
+    def __init__(self, change: Change, rollout: Rollout) -> None:
+        self.change = change
+        self.rollout = rollout
+        self.token = secrets.token_hex(16)
+        self.began = time.time()
+        self.engine = engine_process()
+        self.exposed: list[Sample] = []
+
+    def run(self) -> None:
+        model, old, new = self.change.route.model, self.change.old, self.change.new
+        moves = old is not None and old != new
+        ledger.note(model, "started", old=old, new=new, stages=[str(stage) for stage in self.rollout.stages])
+        try:
+            while self.rollout.outcome == "running":
+                began = time.monotonic()
+                stage = self.rollout.stage
+                judgement = self.stage(stage)
+                say(model, self.line(stage, judgement, time.monotonic() - began))
+                ledger.note(model, "stage", stage=str(stage), verdict=judgement.verdict, reason=judgement.reason)
+                self.rollout = self.rollout.conclude(judgement.verdict, judgement.reason)
+        except BaseException as error:
+            # Whatever went wrong, a person's Ctrl-C and a full disk included, the release that answered before answers again.
+            if self.rollout.outcome == "running":
+                self.rollout = self.rollout.conclude("fail", str(error) or type(error).__name__)
+            self.finish_back()
+            if isinstance(error, PlatformError | RolloutAborted | _Interrupted):
+                raise self.aborted() from error
+            raise
+        if self.rollout.outcome == "aborted":
+            self.finish_back()
+            raise self.aborted()
+        self.apply()
+        ledger.record_done(model, new, self.change.digest)
+        if moves or old is None:
+            say(model, f"{new} answers everything" + (f"; {old} retires" if moves else ""))
+
+    def stage(self, stage: Stage) -> Judgement:
+        """Carry one stage out and judge it."""
+        self.apply(probe=stage.kind in ("step", "bake"))
+        if stage.kind == "verify":
+            return self.verify()
+        if stage.kind == "switch":
+            return Judgement("pass", "no one to compare with" if self.change.old is None else "proven before")
+        return self.watch(stage)
+
+    def verify(self) -> Judgement:
+        """Golden replay against every server of each release that may answer or is shadowed and does not do so yet."""
+        passed = []
+        for release in self.unverified():
+            result = verify(
+                release=release,
+                urls=self.change.route.urls[release],
+                golden=self.change.golden[release],
+                tolerance=self.change.tolerance,
+            )
+            if result.verdict != "pass":
+                return result
+            passed.append(result.reason)
+        return Judgement("pass", "; ".join(passed))
+
+    def unverified(self) -> Sequence[int]:
+        route = self.change.route
+        beside = [release for release in (route.challenger, route.shadow) if release is not None]
+        return list(dict.fromkeys([self.change.new, *beside]))
+
+    def watch(self, stage: Stage) -> Judgement:
+        """Watch a stage until its verdict; where users send too little, do what the policy says."""
+        users_before, probes_before = self.counts()
+        began = time.monotonic()
+        sample = Sample()
+        holding = False
+        while True:
+            self.check_interrupted()
+            users, probes = self.counts()
+            sample = gateway.sample(users.since(users_before), probes.since(probes_before))
+            elapsed = time.monotonic() - began
+            judgement = judge(self.change.policy, stage, sample, elapsed)
+            if judgement is not None and judgement.verdict == "not enough evidence":
+                if self.change.policy.insufficient == "probe" and sample.probes < self.most_probes:
+                    self.probe(self.change.policy.minimum_sample - sample.total)
+                    judgement = None
+                elif self.change.policy.insufficient == "hold" and elapsed < stage.seconds + self.change.policy.hold_seconds:
+                    if not holding:
+                        say(self.change.route.model, f"{stage}: holding; {judgement.reason}")
+                    holding, judgement = True, None
+            if judgement is not None:
+                self.exposed.append(sample)
+                return judgement
+            time.sleep(TICK_SECONDS if elapsed < stage.seconds or holding else 0.02)
+
+    @property
+    def most_probes(self) -> int:
+        return PROBES_PER_REQUEST_OF_SAMPLE * self.change.policy.minimum_sample
+
+    def probe(self, missing: int) -> None:
+        """Send golden requests through the gateway to the release under test, marked with this rollout's token."""
+        release = self.change.new
+        result = verify(
+            release=release,
+            urls=[f"http://{HOST}:{self.change.gateway_port}/{self.change.route.model}"],
+            golden=self.change.golden[release],
+            tolerance=self.change.tolerance,
+            headers={PROBE_HEADER: self.token},
+            count=min(missing, self.most_probes),
+        )
+        if result.verdict != "pass":
+            raise RolloutAborted(f"a probe through the gateway failed: {result.reason}")
+
+    def counts(self) -> tuple[gateway.Counts, gateway.Counts]:
+        """The gateway's counters; a gateway that restarts gets some seconds. No data is never a pass: raises PlatformError."""
+        deadline = time.monotonic() + 10
+        while True:
+            try:
+                return gateway.counts(self.change.route.model, self.change.new, dashboard_port=self.change.dashboard_port)
+            except OSError as error:
+                if time.monotonic() > deadline:
+                    raise PlatformError(f"the gateway's counters cannot be read ({error}): no data is never a pass", act="make logs") from error
+                time.sleep(TICK_SECONDS)
+
+    def apply(self, *, probe: bool = False) -> None:
+        """Let the gateway serve by the rollout's weights, and wait until it does."""
+        route = replace(
+            self.change.route,
+            weights=self.rollout.weights,
+            probe=(self.change.new, self.token) if probe else None,
+        )
+        if not self.rollout.outcome == "done":
+            # The challenger and the shadow join at the end: until then, only the two champions answer.
+            route = replace(route, challenger=None, share=0, shadow=None) if self.is_unproven_beside() else route
+        gateway.apply(route, dashboard_port=self.change.dashboard_port)
+
+    def is_unproven_beside(self) -> bool:
+        return self.rollout.index == 0 or self.rollout.outcome == "aborted"
+
+    def finish_back(self) -> None:
+        model = self.change.route.model
+        with contextlib.suppress(PlatformError):
+            self.apply()
+        with contextlib.suppress(OSError, PlatformError):
+            ledger.record_return(model, gone_from=self.change.new, back_to=self.change.old, reason=self.rollout.reason)
+
+    def check_interrupted(self) -> None:
+        if self.engine is not None and not self.engine.is_running():
+            raise _Interrupted("the command that drove this rollout was killed")
+        with contextlib.suppress(OSError):
+            if INTERRUPT.stat().st_mtime > self.began:
+                raise _Interrupted("interrupted by Ctrl-C")
+
+    def line(self, stage: Stage, judgement: Judgement, seconds: float) -> str:
+        number = self.rollout.stages.index(stage) + 1
+        change = f"{self.change.old or 'none'} -> {self.change.new}"
+        return f"{change} | {number}/{len(self.rollout.stages)} {stage} | {judgement.verdict}: {judgement.reason} ({seconds:.1f} s)"
+
+    def aborted(self) -> RolloutAborted:
+        old, new, model = self.change.old, self.change.new, self.change.route.model
+        stage = self.rollout.stage
+        users = sum(sample.requests for sample in self.exposed)
+        hurt = sum(sample.errors for sample in self.exposed)
+        exposure = (
+            f"No user's request reached {new}." if not users else f"{users} users' requests reached {new}, {hurt} of them failed."
+        )
+        home = f"All traffic is on {old} again." if old is not None else "No route was opened."
+        number = "none" if old is None else old
+        return RolloutAborted(
+            f"{new} did not pass at '{stage}': {self.rollout.reason}\n  {exposure} {home}",
+            where=f"{model} {old or 'none'} -> {new}",
+            act=(
+                f"put `champion: {number}` back in {self.change.config_file} (`make promote` does so by itself), read "
+                f"{place.LOGS.relative_to(place.ROOT)}/serve-{model}-{new}-0.log, mend, make a new release"
+            ),
+        )
+
+
+class _Interrupted(Exception):
+    """The rollout may not go on, through no fault of the release."""
+
+
+def say(model: str, text: str) -> None:
+    """Print one line of progress; the engine shows it live."""
+    print(f"{model}: {text}", flush=True)
+
+
+def engine_process() -> psutil.Process | None:
+    """The nearest ancestor that is the Pulumi engine; None where this does not run under one."""
+    with contextlib.suppress(psutil.Error):
+        for parent in psutil.Process(os.getpid()).parents():
+            if parent.name() == "pulumi":
+                return parent
+    return None
+
+
+def end_with(engine: psutil.Process | None, *, grace: Callable[[], None]) -> None:
+    """End this process some time after its engine was killed; a plugin is not told, and would stay for ever."""
+
+    def wait() -> None:
+        assert_engine = engine
+        while assert_engine is not None and assert_engine.is_running():
+            time.sleep(0.5)
+        grace()
+        os._exit(1)
+
+    if engine is not None:
+        threading.Thread(target=wait, daemon=True).start()

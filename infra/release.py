@@ -1,0 +1,321 @@
+"""Release records: the immutable evidence of a release, read and checked by digest.
+
+A record is one YAML file, ``<store>/releases/<model>/<n>.yaml``. What it names (the Bento) lies in the same store, under paths relative to
+the store's root. The store is ``.local/`` for the local stack and the repository itself for the others. The pipeline writes records with
+``write``; everything else only reads them with ``load``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
+
+from infra.errors import ReleaseError
+
+FORMAT = 1
+"""The newest record format that this checkout reads."""
+
+MODEL_NAME = r"[a-z][a-z0-9-]{0,38}"
+"""A model's name is a path segment of the gateway and part of DNS labels in a cluster, hence lower case and short."""
+
+Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+Verdict = Literal["pass", "fail", "not enough evidence"]
+
+
+def _kebab(name: str) -> str:
+    return name.replace("_", "-")
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, alias_generator=_kebab, populate_by_name=True, allow_inf_nan=False
+    )
+
+
+class Interval(_Part):
+    """A metric on the holdout with its bootstrap interval; ``low <= value <= high`` is not required of a bootstrap."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Commit(_Part):
+    """The commit of the code that made a release; ``dirty`` when the model's files differed from it."""
+
+    sha: str
+    dirty: bool
+
+
+class Snapshot(_Part):
+    """The data that a release was made from: content digest, rows, and the dates of the batches it holds."""
+
+    digest: Digest
+    rows: int = Field(gt=0)
+    first: str
+    last: str
+
+
+class Comparison(_Part):
+    """A challenger against the champion, on a holdout that neither was trained on.
+
+    ``difference`` is challenger minus champion in ``metric`` (paired bootstrap, level 95 %); ``margin`` is how much worse is still accepted.
+    """
+
+    champion: int = Field(gt=0)
+    metric: str
+    difference: Interval
+    margin: float = Field(ge=0)
+    rows: int = Field(gt=0)
+    verdict: Verdict
+
+
+class Golden(_Part):
+    """Golden requests: their number and the digest of the file inside the Bento."""
+
+    count: int = Field(gt=0)
+    digest: Digest
+
+
+class Artifact(_Part):
+    """Something that lies in the store: its path from the store's root and its digest (``tree_digest`` for a folder)."""
+
+    path: str
+    digest: Digest
+
+    @model_validator(mode="after")
+    def _inside_store(self) -> Artifact:
+        if Path(self.path).is_absolute() or ".." in Path(self.path).parts:
+            raise ValueError("path must be relative and stay inside the store")
+        return self
+
+
+class Run(_Part):
+    """Where the training is tracked in MLflow."""
+
+    run: str
+    version: int = Field(gt=0)
+
+
+class Release(_Part):
+    """One immutable, numbered, evidenced build of a model. See the module for where it lies."""
+
+    format: int
+    model: str = Field(pattern=f"^{MODEL_NAME}$")
+    release: int = Field(gt=0)
+    created: str
+    reason: str
+    owner: str
+    commit: Commit
+    code: Digest
+    environment: Digest
+    snapshot: Snapshot
+    parameters: dict[str, str | int | float | bool | None]
+    metrics: dict[str, Interval]
+    comparison: Comparison | None
+    gates: dict[str, Verdict] = Field(min_length=1)
+    runtime: Literal["onnx", "skops"]
+    golden: Golden
+    bento: Artifact
+    image: str | None = None
+    interface: Digest
+    tracking: Run | None
+    digest: Digest
+
+    @model_validator(mode="after")
+    def _digest_fits(self, info: ValidationInfo) -> Release:
+        if (info.context or {}).get("check_digest", True) and self.digest != record_digest(self.as_document()):
+            raise ValueError(f"the record's content has digest {record_digest(self.as_document())}")
+        return self
+
+    def as_document(self) -> dict[str, Any]:
+        """The record as it stands in the file: kebab-case keys, plain values."""
+        return self.model_dump(mode="json", by_alias=True)
+
+    @property
+    def failed_gates(self) -> list[str]:
+        """Names of the gates whose verdict is not ``pass``."""
+        return [name for name, verdict in self.gates.items() if verdict != "pass"]
+
+
+def record_digest(document: dict[str, Any]) -> str:
+    """SHA-256 of a record's canonical JSON (sorted keys, no spaces), its own ``digest`` left out."""
+    body = {key: value for key, value in document.items() if key != "digest"}
+    return _sha256(json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode())
+
+
+def tree_digest(folder: Path) -> str:
+    """SHA-256 over every file of a folder: sorted relative paths, each with its own SHA-256; bytecode caches are left out.
+
+    Raises ReleaseError when the folder is missing or holds a symbolic link, which could point out of the store.
+    """
+    if not folder.is_dir():
+        raise ReleaseError("not there", where=str(folder), act="make the release again: make release MODEL=… FORCE=1")
+    total = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        if "__pycache__" in path.parts:
+            continue
+        if path.is_symlink():
+            raise ReleaseError("a release may not hold symbolic links", where=str(path))
+        if path.is_file():
+            with path.open("rb") as file:
+                content = hashlib.file_digest(file, "sha256").hexdigest()
+            total.update(f"{path.relative_to(folder).as_posix()}\0{content}\n".encode())
+    return "sha256:" + total.hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of one file, as ``sha256:<hex>``."""
+    with path.open("rb") as file:
+        return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def record_path(store: Path, model: str, number: int) -> Path:
+    """Where the record of a release lies in a store."""
+    return store / "releases" / model / f"{number}.yaml"
+
+
+def numbers(store: Path, model: str) -> list[int]:
+    """The numbers of a model's releases in a store, ascending; half-written files have other names and do not count."""
+    found = (re.fullmatch(r"([1-9]\d*)\.yaml", path.name) for path in (store / "releases" / model).glob("*.yaml"))
+    return sorted(int(match.group(1)) for match in found if match)
+
+
+def load(store: Path, model: str, number: int, *, where: str = "") -> Release:
+    """Read one record and check its digest.
+
+    ``where`` names the file and key that asked for the number, and leads every message. Raises ReleaseError when the record is missing,
+    unreadable, of a newer format, altered, or filed under another name.
+    """
+    path = record_path(store, model, number)
+    where = where or str(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        have = ", ".join(map(str, numbers(store, model))) or "none yet"
+        raise ReleaseError(
+            f"release {number} of {model} does not exist ({path} is missing)",
+            where=where,
+            got=number,
+            allowed=have,
+            act=f"choose one of these, or make one: make release MODEL={model}",
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ReleaseError(f"{path} cannot be read: {error}", where=where, got=number) from error
+    try:
+        document = yaml.load(text, Loader=_RecordLoader)
+    except yaml.YAMLError as error:
+        raise _altered(path, where, number, f"is not whole YAML ({' '.join(str(error).split())})") from error
+    if not isinstance(document, dict):
+        raise _altered(path, where, number, "is empty or half-written")
+    newest = document.get("format")
+    if isinstance(newest, int) and newest > FORMAT:
+        raise ReleaseError(
+            f"{path} has a newer format than this checkout reads",
+            where=where,
+            got=newest,
+            allowed=f"format <= {FORMAT}",
+            act="update the checkout: git pull",
+        )
+    try:
+        record = Release.model_validate(document)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = ".".join(map(str, first["loc"])) or "digest"
+        raise _altered(path, where, number, f"does not fit at key '{key}': {first['msg']}") from None
+    if (record.model, record.release) != (model, number):
+        raise _altered(path, where, number, f"is the record of {record.model} {record.release}")
+    return record
+
+
+def check_may_serve(record: Release, store: Path, *, where: str) -> None:
+    """Refuse a release whose gates did not all pass, or whose Bento is not the one that was recorded.
+
+    Raises ReleaseError that names the gate, or both digests.
+    """
+    if record.failed_gates:
+        raise ReleaseError(
+            f"release {record.release} of {record.model} may not serve: gate "
+            + ", ".join(f"'{gate}' says {record.gates[gate]}" for gate in record.failed_gates),
+            where=where,
+            got=record.release,
+            allowed="a release whose gates all say pass",
+            act=f"read {record_path(store, record.model, record.release)}, mend the model or its data, make a new release",
+        )
+    got = tree_digest(store / record.bento.path)
+    if got != record.bento.digest:
+        raise ReleaseError(
+            f"what release {record.release} of {record.model} would run is not what was recorded ({store / record.bento.path})",
+            where=where,
+            got=got,
+            allowed=record.bento.digest,
+            act=f"make it again: make release MODEL={record.model} FORCE=1",
+        )
+
+
+def write(store: Path, document: dict[str, Any]) -> Release:
+    """Give a record its digest and write it, all or nothing; an existing record is never written over.
+
+    ``document`` has kebab-case keys as in the file and no ``digest``. Returns the record. Raises ReleaseError when it does not fit the format, when
+    the number is taken, or when the disk refuses.
+    """
+    document = {**document, "digest": "sha256:" + "0" * 64}
+    try:
+        plain = Release.model_validate(document, context={"check_digest": False}).as_document()
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise ReleaseError(f"the record does not fit at key '{'.'.join(map(str, first['loc']))}': {first['msg']}") from None
+    plain["digest"] = record_digest(plain)
+    record = Release.model_validate(plain)
+    path = record_path(store, record.model, record.release)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("w", encoding="utf-8") as file:
+            yaml.safe_dump(plain, file, sort_keys=False, allow_unicode=True, width=120)
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(partial, path)  # unlike a rename, a link fails when the number is taken
+    except FileExistsError:
+        raise ReleaseError(f"release {record.release} of {record.model} exists already", where=str(path)) from None
+    except OSError as error:
+        raise ReleaseError(
+            f"the record could not be written: {error.strerror}",
+            where=str(path),
+            act="free some space and run the same command again; nothing was half-written",
+        ) from error
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink()
+    return record
+
+
+def _altered(path: Path, where: str, number: int, how: str) -> ReleaseError:
+    return ReleaseError(
+        f"{path} {how}: it was altered or is damaged",
+        where=where,
+        got=number,
+        allowed="a record exactly as the pipeline wrote it",
+        act=f"restore it (git checkout -- {path}) or make a new release",
+    )
+
+
+def _sha256(data: bytes) -> str:
+    return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+class _RecordLoader(yaml.SafeLoader):
+    """Safe YAML without aliases: a record has none, and a few lines of them expand to gigabytes."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.events.AliasEvent):
+            raise yaml.YAMLError("aliases are not allowed")
+        return super().compose_node(parent, index)
