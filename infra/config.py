@@ -6,6 +6,7 @@ same ``parse``; ``load`` adds what only the file itself can show (duplicate keys
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -58,7 +59,9 @@ class RolloutConfig(_Section):
     """How a new champion takes over."""
 
     strategy: Strategy = Field("canary", description="canary walks the steps; blue-green switches at once and watches the bake.")
-    steps: list[Annotated[int, Field(gt=0, lt=100)]] = Field([10, 50], max_length=20, description="Percent of traffic, ascending; 100 follows by itself.")
+    steps: list[Annotated[int, Field(gt=0, lt=100)]] = Field(
+        [10, 50], max_length=20, description="Percent of traffic, ascending; 100 follows by itself."
+    )
     step_seconds: float = Field(10, ge=0, le=86_400, description="How long each step is watched at least.")
     bake_seconds: float = Field(15, ge=0, le=86_400, description="How long the new champion is watched at 100 % before the old one ends.")
     minimum_sample: int = Field(50, ge=1, le=1_000_000, description="Requests that a verdict needs; fewer are never a pass.")
@@ -69,7 +72,7 @@ class RolloutConfig(_Section):
     @field_validator("steps")
     @classmethod
     def _ascending(cls, steps: list[int]) -> list[int]:
-        if any(later <= earlier for earlier, later in zip(steps, steps[1:], strict=False)):
+        if any(later <= earlier for earlier, later in itertools.pairwise(steps)):
             raise ValueError("steps must ascend, such as [10, 50]")
         return steps
 
@@ -176,14 +179,20 @@ def load(root: Path, stack: str) -> StackConfig:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot be read: {error}", where=path.name) from None
     if len(text) > MAX_FILE_BYTES:
-        raise ConfigError("is far too large for a stack's config", where=path.name, got=f"{len(text)} characters", allowed=f"{MAX_FILE_BYTES}")
+        raise ConfigError(
+            "is far too large for a stack's config", where=path.name, got=f"{len(text)} characters", allowed=f"{MAX_FILE_BYTES}"
+        )
     try:
         document = yaml.load(text, Loader=_StackLoader)
     except yaml.YAMLError as error:
         raise ConfigError(f"is not plain YAML: {' '.join(str(error).split())}", where=path.name, act="mend that line") from None
     if not isinstance(document, dict) or not isinstance(document.get("config"), dict):
         raise ConfigError(
-            "has no 'config:' section", where=path.name, got=document, allowed=f"config: {{{PROJECT}:target: …}}", act=f"git checkout -- {path.name}"
+            "has no 'config:' section",
+            where=path.name,
+            got=document,
+            allowed=f"config: {{{PROJECT}:target: …}}",
+            act=f"git checkout -- {path.name}",
         )
     prefix = f"{PROJECT}:"
     return parse({key.removeprefix(prefix): value for key, value in document["config"].items() if key.startswith(prefix)}, file=path.name)
@@ -193,7 +202,10 @@ def json_schema() -> dict[str, Any]:
     """JSON Schema of a ``Pulumi.<stack>.yaml``, for completion in editors."""
     stack = StackConfig.model_json_schema(by_alias=True)
     definitions = stack.pop("$defs")
-    champion = {"anyOf": [{"const": "none"}, {"type": "integer", "minimum": 1}], "description": "The number of the release that answers, or none."}
+    champion = {
+        "anyOf": [{"const": "none"}, {"type": "integer", "minimum": 1}],
+        "description": "The number of the release that answers, or none.",
+    }
     definitions["ModelConfig"]["properties"]["champion"] = champion
     properties = {f"{PROJECT}:{key}": value for key, value in stack["properties"].items()}
     return {
@@ -216,7 +228,9 @@ def json_schema() -> dict[str, Any]:
 
 def _first_problem(error: ValidationError, file: str) -> ConfigError:
     problem = error.errors(include_url=False)[0]
-    location = [str(part) for part in problem["loc"] if part != "[key]" and not str(part).startswith(("constrained-", "function-", "union"))]
+    location = [
+        str(part) for part in problem["loc"] if part != "[key]" and not str(part).startswith(("constrained-", "function-", "union"))
+    ]
     location = [part for part in location if part not in {"int", "none"}]
     key = f"{PROJECT}:" + ".".join(location)
     if problem["type"] == "extra_forbidden":
@@ -231,11 +245,13 @@ def _first_problem(error: ValidationError, file: str) -> ConfigError:
     if problem["type"] == "missing":
         return ConfigError(f"'{location[-1]}' is missing", where=f"{file}: {key}", allowed=_meaning(location), act=f"add '{location[-1]}:'")
     message = problem["msg"].removeprefix("Value error, ")
-    return ConfigError(message, where=f"{file}: {key}", got=problem["input"], allowed=_meaning(location), act=f"change this value in {file}")
+    return ConfigError(
+        message, where=f"{file}: {key}", got=problem["input"], allowed=_meaning(location), act=f"change this value in {file}"
+    )
 
 
-def _section_of(location: list[str]) -> type[BaseModel] | None:
-    section: type[BaseModel] = StackConfig
+def _section_of(location: list[str]) -> Any:
+    section: Any = StackConfig
     steps = iter(location)
     for step in steps:
         if section is StackConfig and step == "models":

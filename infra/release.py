@@ -35,9 +35,7 @@ def _kebab(name: str) -> str:
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, alias_generator=_kebab, populate_by_name=True, allow_inf_nan=False
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=_kebab, populate_by_name=True, allow_inf_nan=False)
 
 
 class Interval(_Part):
@@ -67,7 +65,7 @@ class Snapshot(_Part):
 class Comparison(_Part):
     """A challenger against the champion, on a holdout that neither was trained on.
 
-    ``difference`` is challenger minus champion in ``metric`` (paired bootstrap, level 95 %); ``margin`` is how much worse is still accepted.
+    ``difference`` is challenger minus champion in ``metric`` (paired bootstrap, level 95 %); ``margin`` is how much worse is accepted.
     """
 
     champion: int = Field(gt=0)
@@ -264,8 +262,8 @@ def check_may_serve(record: Release, store: Path, *, where: str) -> None:
 def write(store: Path, document: dict[str, Any]) -> Release:
     """Give a record its digest and write it, all or nothing; an existing record is never written over.
 
-    ``document`` has kebab-case keys as in the file and no ``digest``. Returns the record. Raises ReleaseError when it does not fit the format, when
-    the number is taken, or when the disk refuses.
+    ``document`` has kebab-case keys as in the file and no ``digest``. Returns the record. Raises ReleaseError when it does not fit the format,
+    when the number is taken, or when the disk refuses.
     """
     document = {**document, "digest": "sha256:" + "0" * 64}
     try:

@@ -1,8 +1,8 @@
 """The rollout policy: what may happen between an edited number and all traffic on the new release. Pure; no clock, no network.
 
 A rollout is a list of stages. Each ends with a verdict; only *pass* leads to the next, everything else ends the rollout with all traffic on
-the release that answered before. ``Rollout`` holds that rule; an interpreter (the local target's walker, Argo Rollouts in a cluster) moves the
-traffic and brings the verdicts.
+the release that answered before. ``Rollout`` holds that rule; an interpreter (the local target's walker, Argo Rollouts in a cluster)
+moves the traffic and brings the verdicts.
 """
 
 from __future__ import annotations
@@ -100,8 +100,8 @@ class Rollout:
 def begin(policy: Policy, *, old: int | None, new: int, is_proven: bool) -> Rollout:
     """The rollout from ``old`` to ``new``.
 
-    Whatever the strategy, no traffic reaches a release whose golden requests were not replayed in this rollout. A first release has no one to
-    compare with, and a proven one has been watched before: both switch at once after the replay.
+    Whatever the strategy, no traffic reaches a release whose golden requests were not replayed in this rollout. A first release has no one
+    to compare with, and a proven one has been watched before: both switch at once after the replay.
     """
     verify = Stage("verify", 0, 0)
     if old is None or is_proven or old == new:
@@ -157,9 +157,10 @@ class Judgement:
 def judge(policy: Policy, stage: Stage, sample: Sample, elapsed_seconds: float) -> Judgement | None:
     """The verdict on a watched stage so far, or None while it must go on.
 
-    *fail* comes as soon as it is certain: when the errors seen would break the error rate even if every request still missing from the minimum
-    sample succeeded. Latency is judged on a whole sample only, as a percentile of a handful says nothing. *pass* needs the stage's whole time
-    and the minimum sample; after its time with less, the verdict is *not enough evidence*, and ``policy.insufficient`` says what follows.
+    *fail* comes as soon as it is certain: when the errors seen would break the error rate even if every request still missing from the
+    minimum sample succeeded. Latency is judged on a whole sample only, as a percentile of a handful says nothing. *pass* needs the stage's
+    whole time and the minimum sample; after its time with less, the verdict is *not enough evidence*, and ``policy.insufficient`` says what
+    follows.
     """
     slo = policy.slo
     base = max(sample.total, policy.minimum_sample, 1)
@@ -176,7 +177,9 @@ def judge(policy: Policy, stage: Stage, sample: Sample, elapsed_seconds: float) 
         return None
     if is_whole:
         return Judgement("pass", str(sample))
-    return Judgement("not enough evidence", f"{sample.total} of at least {max(policy.minimum_sample, 1)} requests seen in {elapsed_seconds:.0f} s")
+    return Judgement(
+        "not enough evidence", f"{sample.total} of at least {max(policy.minimum_sample, 1)} requests seen in {elapsed_seconds:.0f} s"
+    )
 
 
 def describe(policy: Policy) -> str:

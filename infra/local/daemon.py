@@ -109,7 +109,11 @@ def start() -> None:
             if is_running():
                 return
             time.sleep(0.02)
-        raise PlatformError(f"supervisord did not start: {(done.stderr or done.stdout).strip()}", where=str(CONFIG), act="read .local/supervisor/supervisord.log")
+        raise PlatformError(
+            f"supervisord did not start: {(done.stderr or done.stdout).strip()}",
+            where=str(CONFIG),
+            act="read .local/supervisor/supervisord.log",
+        )
 
 
 def stop() -> None:
@@ -119,10 +123,7 @@ def stop() -> None:
         daemon = psutil.Process(call("supervisor.getPID"))
         processes = [daemon, *daemon.children(recursive=True)]
         call("supervisor.shutdown")
-    _, alive = psutil.wait_procs(processes, timeout=STOP_SECONDS + 5)
-    for process in alive:
-        with contextlib.suppress(psutil.Error):
-            process.kill()
+    end(processes, patience_seconds=STOP_SECONDS + 5)
     end_orphans()
 
 
@@ -192,10 +193,25 @@ def end_orphans() -> None:
             if process.ppid() == 1 and _is_server(process):
                 orphans.append(process)
                 process.terminate()
-    _, alive = psutil.wait_procs(orphans, timeout=STOP_SECONDS)
+    end(orphans, patience_seconds=STOP_SECONDS)
+
+
+def end(processes: Sequence[psutil.Process], *, patience_seconds: float) -> None:
+    """Wait until processes that were told to stop have ended; kill what has not after ``patience_seconds``."""
+    deadline = time.monotonic() + patience_seconds
+    while (alive := [process for process in processes if is_alive(process)]) and time.monotonic() < deadline:
+        time.sleep(0.05)
     for process in alive:
         with contextlib.suppress(psutil.Error):
             process.kill()
+
+
+def is_alive(process: psutil.Process) -> bool:
+    """Whether a process still runs; one that ended and waits for its parent does not."""
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False
 
 
 def _is_server(process: psutil.Process) -> bool:

@@ -14,7 +14,8 @@ import yaml
 
 from infra.errors import PlatformError
 from infra.local import place
-from infra.local.process import HOST, ServiceArgs
+from infra.local.place import HOST
+from infra.local.process import ServiceArgs
 from infra.rollout import Sample
 from infra.route import Route, document, leaf, probe_leaf
 
@@ -37,7 +38,7 @@ def service(*, gateway_port: int, dashboard_port: int) -> ServiceArgs:
         },
         "api": {"dashboard": True, "insecure": True, "disableDashboardAd": True},
         "ping": {},
-        "providers": {"providersThrottleDuration": "50ms", "file": {"directory": str(DYNAMIC), "watch": True}},
+        "providers": {"providersThrottleDuration": "50ms", "file": {"directory": "gateway/routes", "watch": True}},
         "metrics": {"prometheus": {"addServicesLabels": True, "addEntryPointsLabels": False, "buckets": list(BUCKETS)}},
     }
     return ServiceArgs(
@@ -64,7 +65,7 @@ def write(route: Route) -> str:
 
 
 def render(route: Route) -> tuple[str, str]:
-    """A model's file and its version. The version names the middleware that every router uses, so that it is loaded with them or not at all."""
+    """A model's file and its version. The version names the middleware that every router uses: it is loaded with them or not at all."""
     plain = document(route)
     if not plain:
         return "", ""

@@ -13,6 +13,9 @@ from pathlib import Path
 
 from infra.errors import PlatformError
 
+HOST = "127.0.0.1"
+"""Everything listens on loopback only."""
+
 ROOT = Path(__file__).resolve().parents[2]
 STORE = ROOT / ".local"
 GATEWAY = STORE / "gateway"
@@ -36,7 +39,9 @@ def runtime_folder() -> Path:
     folder = Path(tempfile.gettempdir()) / f"mldelivery-{os.getuid()}-{key}"
     folder.mkdir(mode=0o700, exist_ok=True)
     if folder.stat().st_uid != os.getuid():
-        raise PlatformError("this folder belongs to another user", where=str(folder), act="remove it, or set TMPDIR to a folder of your own")
+        raise PlatformError(
+            "this folder belongs to another user", where=str(folder), act="remove it, or set TMPDIR to a folder of your own"
+        )
     return folder
 
 
@@ -51,7 +56,9 @@ def write_whole(path: Path, text: str) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             partial.unlink()
-        raise PlatformError(f"cannot be written: {error.strerror}", where=str(path), act="free some space and run the same command again") from error
+        raise PlatformError(
+            f"cannot be written: {error.strerror}", where=str(path), act="free some space and run the same command again"
+        ) from error
 
 
 @contextlib.contextmanager

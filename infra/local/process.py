@@ -1,4 +1,4 @@
-"""A supervised process as a resource: running and ready after an update, ended after a delete."""
+"""Runs a supervised program until it is ready, and says in plain words why it is not."""
 
 from __future__ import annotations
 
@@ -9,16 +9,12 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import psutil
-import pulumi
-from pulumi.dynamic import CreateResult, DiffResult, Resource, ResourceProvider, UpdateResult
 
 from infra.errors import PlatformError
-from infra.local import daemon, place
-
-HOST = "127.0.0.1"
+from infra.local import daemon
+from infra.local.place import HOST
 
 
 def is_ready(port: int, path: str, *, timeout_seconds: float = 2) -> bool:
@@ -76,7 +72,9 @@ def run(program: daemon.Program, *, port: int, ready_path: str, ready_seconds: f
             how = "exited while starting" if has_ended else f"was not ready within {ready_seconds:g} s"
             log = daemon.last_lines(program)
             daemon.remove(program.name)
-            raise PlatformError(f"{how}. The end of {program.log}:\n{log}", where=program.name, act="mend the cause, then run the same command again")
+            raise PlatformError(
+                f"{how}. The end of {program.log}:\n{log}", where=program.name, act="mend the cause, then run the same command again"
+            )
         time.sleep(0.02)
 
 
@@ -98,92 +96,6 @@ class ServiceArgs:
     required: bool = True
 
 
-class DaemonProvider(ResourceProvider):
-    """supervisord itself: started by an update, ended by a delete."""
-
-    serialize_as_secret_always = False
-
-    def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
-        return DiffResult(changes=not daemon.is_running())
-
-    def create(self, props: dict[str, Any]) -> CreateResult:
-        daemon.start()
-        return CreateResult("supervisor", props)
-
-    def update(self, _id: str, _olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
-        daemon.start()
-        return UpdateResult(news)
-
-    def delete(self, _id: str, _props: dict[str, Any]) -> None:
-        daemon.stop()
-
-
-class Daemon(Resource, module="mldelivery", name="Supervisor"):
-    """What keeps the local target's processes alive."""
-
-    def __init__(self, name: str, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__(DaemonProvider(), name, {}, opts)
-
-
-class ServiceProvider(ResourceProvider):
-    """Runs one service of the platform; see ServiceArgs."""
-
-    serialize_as_secret_always = False
-
-    def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
-        is_same = all(olds.get(key) == value for key, value in news.items())
-        return DiffResult(changes=not (is_same and olds.get("status") == "running" and is_ready(int(news["port"]), news["ready_path"])))
-
-    def create(self, props: dict[str, Any]) -> CreateResult:
-        return CreateResult(props["name"], self._run(props))
-
-    def update(self, _id: str, _olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
-        return UpdateResult(self._run(news))
-
-    def delete(self, id_: str, _props: dict[str, Any]) -> None:
-        daemon.remove(id_)
-
-    def _run(self, props: dict[str, Any]) -> dict[str, Any]:
-        for path, text in props["files"].items():
-            place.write_whole(place.STORE / path, text)
-        program = daemon.Program(
-            name=props["name"],
-            argv=[place.executable(props["argv"][0]), *props["argv"][1:]],
-            directory=str(place.STORE),
-            environment={"DO_NOT_TRACK": "true", "MLFLOW_DISABLE_TELEMETRY": "true"},
-        )
-        act = f"stop that process, or set another port: mldelivery:ports {{{props['port_key']}: …}}"
-        if daemon.state(program.name) not in ("RUNNING", "STARTING"):
-            for port in props["also_listens_on"]:
-                check_free(int(port), name=program.name, act=act)
-        try:
-            run(program, port=int(props["port"]), ready_path=props["ready_path"], ready_seconds=props["ready_seconds"], act=act)
-        except PlatformError as error:
-            if props["required"]:
-                raise
-            print(f"warning: {error}\n  Models are served without {props['name']}; `make up` tries it again.", flush=True)
-            return {**props, "status": "down"}
-        return {**props, "status": "running"}
-
-
-class Service(Resource, module="mldelivery", name="Service"):
-    """A service of the platform (the gateway, MLflow), supervised."""
-
-    def __init__(self, name: str, args: ServiceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        props = {
-            "name": name,
-            "argv": list(args.argv),
-            "port": args.port,
-            "port_key": args.port_key,
-            "ready_path": args.ready_path,
-            "ready_seconds": args.ready_seconds,
-            "files": dict(args.files),
-            "also_listens_on": list(args.also_listens_on),
-            "required": args.required,
-        }
-        super().__init__(ServiceProvider(), name, props, opts)
-
-
 def _listener(port: int) -> str:
     for process in psutil.process_iter(["pid", "name"]):
         try:
@@ -201,7 +113,12 @@ def free_port(first: int, taken: set[int]) -> int:
     for port in range(first, first + 900):
         if port not in taken and is_free(port):
             return port
-    raise PlatformError("no free port for a model server", got=first, allowed=f"{first} to {first + 899}", act="set another range: mldelivery:ports {servers: …}")
+    raise PlatformError(
+        "no free port for a model server",
+        got=first,
+        allowed=f"{first} to {first + 899}",
+        act="set another range: mldelivery:ports {servers: …}",
+    )
 
 
 def promised_ports(folder: Path) -> set[int]:

@@ -7,15 +7,15 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
 
 from infra.errors import PlatformError, RolloutAborted
-from infra.local import gateway, ledger, place
-from infra.local.process import HOST
+from infra.local import daemon, gateway, ledger, place
+from infra.local.place import HOST
 from infra.local.verification import verify
 from infra.rollout import Judgement, Policy, Rollout, Sample, Stage, begin, judge
 from infra.route import PROBE_HEADER, Route
@@ -47,7 +47,7 @@ class Change:
 def walk(change: Change) -> None:
     """Bring a model to its new champion, or back to the old one.
 
-    Returns when everything is on the new champion. Raises RolloutAborted when it went back, with the reason, what was exposed and what to do.
+    Returns when everything is on the new champion. Raises RolloutAborted when it went back: why, what was exposed, what to do.
     """
     model = change.route.model
     with place.locked(place.ROLLOUTS / f"{model}.lock", wait_seconds=15, act="another update is moving this model: wait for it to end"):
@@ -176,7 +176,9 @@ class _Walk:
                 return gateway.counts(self.change.route.model, self.change.new, dashboard_port=self.change.dashboard_port)
             except OSError as error:
                 if time.monotonic() > deadline:
-                    raise PlatformError(f"the gateway's counters cannot be read ({error}): no data is never a pass", act="make logs") from error
+                    raise PlatformError(
+                        f"the gateway's counters cannot be read ({error}): no data is never a pass", act="make logs"
+                    ) from error
                 time.sleep(TICK_SECONDS)
 
     def apply(self, *, probe: bool = False) -> None:
@@ -186,7 +188,7 @@ class _Walk:
             weights=self.rollout.weights,
             probe=(self.change.new, self.token) if probe else None,
         )
-        if not self.rollout.outcome == "done":
+        if self.rollout.outcome != "done":
             # The challenger and the shadow join at the end: until then, only the two champions answer.
             route = replace(route, challenger=None, share=0, shadow=None) if self.is_unproven_beside() else route
         gateway.apply(route, dashboard_port=self.change.dashboard_port)
@@ -202,7 +204,7 @@ class _Walk:
             ledger.record_return(model, gone_from=self.change.new, back_to=self.change.old, reason=self.rollout.reason)
 
     def check_interrupted(self) -> None:
-        if self.engine is not None and not self.engine.is_running():
+        if self.engine is not None and not daemon.is_alive(self.engine):
             raise _Interrupted("the command that drove this rollout was killed")
         with contextlib.suppress(OSError):
             if INTERRUPT.stat().st_mtime > self.began:
@@ -218,9 +220,7 @@ class _Walk:
         stage = self.rollout.stage
         users = sum(sample.requests for sample in self.exposed)
         hurt = sum(sample.errors for sample in self.exposed)
-        exposure = (
-            f"No user's request reached {new}." if not users else f"{users} users' requests reached {new}, {hurt} of them failed."
-        )
+        exposure = f"No user's request reached {new}." if not users else f"{users} users' requests reached {new}, {hurt} of them failed."
         home = f"All traffic is on {old} again." if old is not None else "No route was opened."
         number = "none" if old is None else old
         return RolloutAborted(
@@ -251,15 +251,14 @@ def engine_process() -> psutil.Process | None:
     return None
 
 
-def end_with(engine: psutil.Process | None, *, grace: Callable[[], None]) -> None:
+def end_with(engine: psutil.Process) -> None:
     """End this process some time after its engine was killed; a plugin is not told, and would stay for ever."""
 
     def wait() -> None:
-        assert_engine = engine
-        while assert_engine is not None and assert_engine.is_running():
+        while daemon.is_alive(engine):
             time.sleep(0.5)
-        grace()
+        # A walk notices by itself and puts the weights back under its model's lock: give it the time.
+        time.sleep(5)
         os._exit(1)
 
-    if engine is not None:
-        threading.Thread(target=wait, daemon=True).start()
+    threading.Thread(target=wait, daemon=True).start()

@@ -1,0 +1,165 @@
+"""Drives the Pulumi command line for one stack, and learns from its own event log why an update failed."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from infra.config import PROJECT
+from infra.errors import PlatformError
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a run of the engine ended: its exit code, its error messages by resource, and the number of resources it changed."""
+
+    code: int
+    errors: tuple[str, ...]
+    changes: int
+
+    @property
+    def reason(self) -> str:
+        """The first error in plain words."""
+        return self.errors[0] if self.errors else f"the engine ended with exit code {self.code}"
+
+
+@dataclass(frozen=True)
+class Engine:
+    """The engine for one stack of a checkout."""
+
+    root: Path
+    stack: str
+
+    @property
+    def state_folder(self) -> Path | None:
+        """Folder of the file backend, or None where the state lies elsewhere."""
+        url = os.environ.get("PULUMI_BACKEND_URL", f"file://{self.root / '.local' / 'state'}")
+        return Path(url.removeprefix("file://")) / ".pulumi" if url.startswith("file://") else None
+
+    @property
+    def state_file(self) -> Path | None:
+        """The stack's state in the file backend."""
+        return self.state_folder / "stacks" / PROJECT / f"{self.stack}.json" if self.state_folder else None
+
+    def state(self) -> dict[str, Any]:
+        """The stack's deployment as it stands; empty for a stack that was never brought up."""
+        if self.state_file is not None:
+            try:
+                found = json.loads(self.state_file.read_text(encoding="utf-8"))
+            except FileNotFoundError:
+                return {}
+            except ValueError as error:
+                act = "restore the newest file of .local/state/.pulumi/backups, or: make clean"
+                raise PlatformError(f"the state is damaged: {error}", where=str(self.state_file), act=act) from None
+            return dict(found.get("checkpoint", {}).get("latest") or {})
+        done = self.capture("stack", "export")
+        return dict(json.loads(done.stdout).get("deployment") or {}) if done.returncode == 0 else {}
+
+    def ensure_stack(self) -> None:
+        """Make the stack's state where there is none yet."""
+        if self.state_folder is not None:
+            self.state_folder.parent.mkdir(parents=True, exist_ok=True)
+        if self.state_file is not None and self.state_file.is_file():
+            return
+        done = self.capture("stack", "init", self.stack)
+        if done.returncode and "already exists" not in done.stderr:
+            raise PlatformError(f"the stack could not be made: {done.stderr.strip()}", where=self.stack)
+
+    def capture(self, *arguments: str, text: str | None = None) -> subprocess.CompletedProcess[str]:
+        """Run the engine and keep what it prints."""
+        return subprocess.run(
+            [_pulumi(), *arguments, *self._flags(arguments)],
+            cwd=self.root,
+            env=self._environment(),
+            input=text,
+            text=True,
+            capture_output=True,
+            check=False,
+        )
+
+    def run(self, *arguments: str) -> Ended:
+        """Run the engine with its output passing through, live."""
+        sys.stdout.flush()
+        with tempfile.TemporaryDirectory(prefix="mldelivery-") as folder:
+            log = Path(folder) / "events.jsonl"
+            command = [_pulumi(), *arguments, *self._flags(arguments), "--event-log", str(log)]
+            with _interrupts_reach_rollouts(self.root):
+                code = subprocess.run(command, cwd=self.root, env=self._environment(), check=False).returncode
+            return _ended(code, log)
+
+    def _flags(self, arguments: Sequence[str]) -> list[str]:
+        return ["--non-interactive", *([] if arguments[:2] == ("stack", "init") else ["--stack", self.stack])]
+
+    def _environment(self) -> dict[str, str]:
+        defaults = {
+            "PULUMI_BACKEND_URL": f"file://{self.root / '.local' / 'state'}",
+            "PULUMI_SKIP_UPDATE_CHECK": "true",
+            "DO_NOT_TRACK": "1",
+        }
+        if self.stack == "local":
+            # The laptop's state holds no secret; an empty passphrase spares its user a prompt.
+            defaults["PULUMI_CONFIG_PASSPHRASE"] = ""
+        path = f"{Path(sys.prefix) / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}"
+        return {**defaults, **os.environ, "PATH": path, "MLDELIVERY_STORE": str(self.root / ".local")}
+
+
+def _pulumi() -> str:
+    found = shutil.which("pulumi")
+    if found is None:
+        raise PlatformError("pulumi is not on PATH", act="use make, or: source toolchain/activate")
+    return found
+
+
+@contextlib.contextmanager
+def _interrupts_reach_rollouts(root: Path) -> Iterator[None]:
+    """On Ctrl-C, tell a running rollout to go back at once: the engine would wait for its end."""
+    note = root / ".local" / "rollouts" / "interrupt"
+
+    def interrupted(_signal: int, _frame: object) -> None:
+        note.parent.mkdir(parents=True, exist_ok=True)
+        note.write_text(str(os.getpid()), encoding="utf-8")
+
+    before = {number: signal.signal(number, interrupted) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        note.unlink(missing_ok=True)
+
+
+def _ended(code: int, log: Path) -> Ended:
+    errors: list[str] = []
+    changes = 0
+    try:
+        lines = log.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    for line in lines:
+        with contextlib.suppress(ValueError):
+            event = json.loads(line)
+            diagnostic = event.get("diagnosticEvent")
+            if diagnostic and diagnostic.get("severity") == "error":
+                errors.append(plain(diagnostic["message"]))
+            if summary := event.get("summaryEvent"):
+                changes = sum(count for kind, count in (summary.get("resourceChanges") or {}).items() if kind != "same")
+    return Ended(code, tuple(error for error in errors if error and error != "update failed"), changes)
+
+
+def plain(message: str) -> str:
+    """An engine's error message without its colours and the wrapping of the dynamic provider's transport."""
+    import re
+
+    text = re.sub(r"<\{%.*?%\}>|\x1b\[[0-9;]*m", "", message).strip()
+    text = re.sub(r"^.*?Exception calling application: ", "", text, flags=re.DOTALL)
+    return text.strip().rstrip(":").strip()

@@ -1,0 +1,173 @@
+"""Drives the engine: bring a stack up, preview it, promote one model by its number, take the stack down."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from pathlib import Path
+
+from infra.config import PROJECT, ModelConfig, StackConfig, file_name, load
+from infra.errors import ConfigError, DeliveryError, PlatformError, RolloutAborted
+from infra.release import check_may_serve, numbers
+from infra.release import load as load_record
+from pipelines.engine import Ended, Engine
+from pipelines.number import replace_champion
+from pipelines.recover import recover
+
+
+def up(root: Path, stack: str, *, quiet: bool = False) -> Ended:
+    """Reconcile a stack with its file. Raises DeliveryError where the file or a record is wrong, or the update failed."""
+    config = load(root, stack)
+    engine = Engine(root, stack)
+    engine.ensure_stack()
+    for line in recover(engine):
+        print(f"recovered: {line}")
+    if config.target == "local":
+        make_first_releases(root, config)
+    ended = engine.run("up", "--yes", "--skip-preview", *(["--suppress-outputs"] if quiet else []))
+    if ended.code:
+        raise PlatformError(f"the update of {stack} failed: {ended.reason}", act=_next_act(ended, stack))
+    return ended
+
+
+def preview(root: Path, stack: str) -> Ended:
+    """Show what ``up`` would change: the evidence beside the number. Changes nothing."""
+    load(root, stack)
+    engine = Engine(root, stack)
+    engine.ensure_stack()
+    for line in recover(engine):
+        print(f"recovered: {line}")
+    ended = engine.run("preview", "--diff", "--suppress-outputs")
+    if ended.code:
+        raise PlatformError(f"the preview of {stack} failed: {ended.reason}", act=_next_act(ended, stack))
+    return ended
+
+
+def down(root: Path, stack: str) -> None:
+    """End everything that a stack runs. Releases, data and MLflow's records stay."""
+    engine = Engine(root, stack)
+    if engine.state_file is not None and not engine.state_file.is_file():
+        print(f"{stack} is not up")
+        return
+    recover(engine)
+    ended = engine.run("destroy", "--yes", "--skip-preview")
+    if ended.code:
+        raise PlatformError(f"{stack} could not be taken down: {ended.reason}", act="make down")
+
+
+def promote(root: Path, stack: str, model: str, number: int, *, commit: bool) -> None:
+    """Edit the number, preview, and bring the stack up; where the release does not pass, put the old number back.
+
+    With ``commit`` the edit is a Git commit, and so is the way back, with the reason. Raises DeliveryError: after a RolloutAborted the
+    file, the state and the traffic are as before, so that the next preview is empty.
+    """
+    from infra.local.place import locked
+
+    with locked(
+        root / ".local" / "promote.lock", wait_seconds=0, act="someone is promoting on this checkout: wait for it to end, then look again"
+    ):
+        config = load(root, stack)
+        old = _config_of(config, stack, model).champion
+        _check_release(root, config, stack, model, number)
+        if old == number:
+            print(f"{model}: {number} is the champion in {file_name(stack)} already; the stack is brought in line with it")
+            up(root, stack)
+            return
+        if commit:
+            _check_unchanged(root, file_name(stack))
+        replace_champion(root, stack, model, expected=old, number=number)
+        word = "none" if old is None else str(old)
+        print(f"{file_name(stack)}: {model} champion: {word} -> {number}")
+        moved = False
+        began = time.time()
+        try:
+            preview(root, stack)
+            if commit:
+                _commit(root, stack, f"Promote {model} {word} -> {number} on {stack}")
+            moved = True
+            up(root, stack)
+        except (DeliveryError, KeyboardInterrupt) as error:
+            reason = str(error) if isinstance(error, DeliveryError) else "interrupted"
+            _go_back(root, stack, model, old=old, number=number, commit=commit and moved, moved=moved, reason=_plain_reason(reason))
+            raise RolloutAborted(
+                f"{number} was not promoted; after {time.time() - began:.0f} s {word} is back in {file_name(stack)}, and the next preview is empty",
+                where=f"{model} {word} -> {number}",
+                got=None,
+                act=f"the reason is above; mend it, then: make release MODEL={model}",
+            ) from error
+
+
+def make_first_releases(root: Path, config: StackConfig) -> None:
+    """Make release 1 of every model whose file asks for it and that has no release yet."""
+    store = root / ".local"
+    for name, model in config.models.items():
+        if model.champion == 1 and not numbers(store, name):
+            from pipelines.release import release
+
+            print(f"{name} has no release yet: making release 1")
+            release(root, name, store=store, first=True)
+
+
+def _go_back(root: Path, stack: str, model: str, *, old: int | None, number: int, commit: bool, moved: bool, reason: str) -> None:
+    replace_champion(root, stack, model, expected=number, number=old)
+    word = "none" if old is None else str(old)
+    print(f"{file_name(stack)}: {model} champion: {number} -> {word} (back)")
+    if commit:
+        _commit(root, stack, f"Return {model} {number} -> {word} on {stack}\n\n{reason}")
+    if moved:
+        # Ends the servers of the release that did not pass; the traffic is back already.
+        up(root, stack, quiet=True)
+
+
+def _config_of(config: StackConfig, stack: str, model: str) -> ModelConfig:
+    found = config.models.get(model)
+    if found is None:
+        raise ConfigError(
+            f"there is no model '{model}' in this stack",
+            where=f"{file_name(stack)}: {PROJECT}:models",
+            got=model,
+            allowed=", ".join(config.models) or "none yet",
+            act=f"add it to {file_name(stack)}",
+        )
+    return found
+
+
+def _check_release(root: Path, config: StackConfig, stack: str, model: str, number: int) -> None:
+    """Refuse before the edit what the preview would refuse after it."""
+    store = root / ".local" if config.target == "local" else root
+    where = f"{file_name(stack)}: {PROJECT}:models.{model}.champion"
+    check_may_serve(load_record(store, model, number, where=where), store, where=where)
+
+
+def _next_act(ended: Ended, stack: str) -> str:
+    if "mldelivery" in ended.reason or "do:" in ended.reason:
+        return "as the message above says"
+    return f"make status STACK={stack}; make logs STACK={stack}; then run the same command again"
+
+
+def _plain_reason(text: str) -> str:
+    return "\n".join(line.strip() for line in text.splitlines()[:4])
+
+
+def _git(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=False)
+
+
+def _check_unchanged(root: Path, file: str) -> None:
+    if _git(root, "diff", "--quiet", "HEAD", "--", file).returncode:
+        raise ConfigError(
+            "has changes that are not committed, or this is no Git checkout",
+            where=file,
+            act=f"commit or undo them first (git diff HEAD -- {file}), or promote without COMMIT=1",
+        )
+
+
+def _commit(root: Path, stack: str, message: str) -> None:
+    done = _git(root, "commit", "--quiet", "--message", message, "--", file_name(stack))
+    if done.returncode:
+        raise PlatformError(
+            f"the commit failed: {(done.stderr or done.stdout).strip()}",
+            where=file_name(stack),
+            act="mend it, then run the same command again",
+        )
+    print(f"committed: {message.splitlines()[0]}")

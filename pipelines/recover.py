@@ -1,0 +1,93 @@
+"""Clears what a killed update left behind, when it is proven to be dead; safe to run always."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import platform
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from infra.config import PROJECT
+from infra.errors import PlatformError
+from pipelines.engine import Engine
+
+OWN_TYPES = ("pulumi-python:dynamic/mldelivery:",)
+"""Types whose create, update and delete adopt what is there, so that an operation cut short can simply be done again."""
+
+
+@dataclass(frozen=True)
+class Lock:
+    """A lock file of the file backend, and who holds it."""
+
+    file: Path
+    pid: int
+    host: str
+    user: str
+    at: datetime
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether its owner is proven dead: this host, and no such process, or one that started after the lock was made."""
+        if self.host != platform.node():
+            return False
+        try:
+            process = psutil.Process(self.pid)
+            return process.status() == psutil.STATUS_ZOMBIE or process.create_time() > self.at.timestamp() + 2
+        except psutil.Error:
+            return not psutil.pid_exists(self.pid)
+
+
+def recover(engine: Engine) -> list[str]:
+    """Clear stale locks and our own pending operations; returns what was done, in words.
+
+    Raises PlatformError that names the holder of a lock that is not proven stale.
+    """
+    done = []
+    for lock in locks(engine):
+        if not lock.is_stale:
+            raise PlatformError(
+                f"another update holds stack {engine.stack}: process {lock.pid} of {lock.user} on {lock.host}, since {lock.at:%H:%M:%S} UTC",
+                where=str(lock.file),
+                act="wait for it to end, then run the same command again; on another host, ask its owner and run: pulumi cancel",
+            )
+        lock.file.unlink(missing_ok=True)
+        done.append(f"cleared the lock of process {lock.pid}, which is dead")
+    state = engine.state()
+    pending = state.get("pending_operations") or []
+    strangers = [operation["resource"]["type"] for operation in pending if not operation["resource"]["type"].startswith(OWN_TYPES)]
+    if strangers:
+        done.append(f"left alone: pending operations of {', '.join(strangers)}; read `pulumi refresh --help`")
+    elif pending:
+        _drop_pending(engine)
+        names = ", ".join(operation["resource"]["urn"].rsplit("::", 1)[1] for operation in pending)
+        done.append(f"an earlier update was cut short at {names}; it is done again")
+    return done
+
+
+def locks(engine: Engine) -> list[Lock]:
+    """The locks on a stack; none where the state does not lie in files."""
+    if engine.state_folder is None:
+        return []
+    found = []
+    for file in (engine.state_folder / "locks" / "organization" / PROJECT / engine.stack).glob("*.json"):
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            facts: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+            at = datetime.fromisoformat(facts["timestamp"])
+            found.append(Lock(file, int(facts["pid"]), facts["hostname"], facts["username"], at))
+    return found
+
+
+def _drop_pending(engine: Engine) -> None:
+    exported = engine.capture("stack", "export")
+    if exported.returncode:
+        raise PlatformError(f"the state could not be read: {exported.stderr.strip()}", where=engine.stack)
+    document = json.loads(exported.stdout)
+    document["deployment"]["pending_operations"] = []
+    imported = engine.capture("stack", "import", text=json.dumps(document))
+    if imported.returncode:
+        raise PlatformError(f"the state could not be mended: {imported.stderr.strip()}", where=engine.stack)

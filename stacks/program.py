@@ -1,0 +1,34 @@
+"""Runs a stack's program with its typed config; the one place where the engine's world is entered."""
+
+from __future__ import annotations
+
+import importlib
+
+import pulumi
+
+from infra.config import file_name, parse
+from infra.errors import ConfigError, DeliveryError
+
+STACKS = ("local", "dev", "staging", "prod")
+
+
+def run() -> None:
+    """Declare what exists in the chosen stack. A user's mistake ends as one clear error, without a traceback."""
+    try:
+        stack = pulumi.get_stack()
+        if stack not in STACKS:
+            raise ConfigError(
+                "there is no program for this stack", where=file_name(stack), got=stack, allowed=", ".join(STACKS), act="choose: -s local"
+            )
+        config = pulumi.Config()
+        values = {key: value for key in _KEYS if (value := _value(config, key)) is not None}
+        importlib.import_module(f"stacks.{stack}").declare(parse(values, file=file_name(stack)))
+    except DeliveryError as error:
+        raise pulumi.RunError(str(error)) from None
+
+
+_KEYS = ("target", "models", "ports")
+
+
+def _value(config: pulumi.Config, key: str) -> object:
+    return config.get(key) if key == "target" else config.get_object(key)
