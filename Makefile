@@ -1,0 +1,67 @@
+# Every target sets up what it needs first. `make help` lists them; CONTRIBUTING.md says how to work.
+
+STACK ?= local
+# What is given is data: taken as it is written, never expanded or run, checked by toolchain/require before use.
+override STACK := $(value STACK)
+override MODEL := $(value MODEL)
+override RELEASE := $(value RELEASE)
+override COMMIT := $(value COMMIT)
+override FORCE := $(value FORCE)
+override UNTIL := $(value UNTIL)
+export STACK MODEL RELEASE COMMIT FORCE UNTIL
+
+.DEFAULT_GOAL := help
+.PHONY: help up preview promote release status logs down clean test check bench demo lock
+.SUFFIXES:
+MAKEFLAGS += --no-builtin-rules
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.* ## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null || sed -n 's/^\([a-z]*\):.* ## /  make \1  /p' Makefile
+	@echo '  STACK=local, dev, staging or prod chooses the stack of up, preview, promote, status, logs and down (local unless given).'
+
+up: ## set up what is missing, then bring the stack to what its config says
+	@toolchain/require up STACK
+	@exec toolchain/run python -m pipelines up --stack "$$STACK"
+
+preview: ## show what `make up` would change, with the evidence
+	@toolchain/require preview STACK
+	@exec toolchain/run python -m pipelines preview --stack "$$STACK"
+
+promote: ## MODEL=iris RELEASE=2 [COMMIT=1]: edit the number, preview, up; put the number back if it aborts
+	@toolchain/require promote MODEL RELEASE COMMIT STACK
+	@exec toolchain/run python -m pipelines promote "$$MODEL" "$$RELEASE" --stack "$$STACK" $${COMMIT:+--commit}
+
+release: ## MODEL=iris [FORCE=1] [UNTIL=YYYY-MM-DD]: make a new release with the pipeline
+	@toolchain/require release MODEL FORCE UNTIL
+	@exec toolchain/run --without-engine python -m pipelines release "$$MODEL" $${FORCE:+--force} $${UNTIL:+--until "$$UNTIL"}
+
+status: ## what serves, with how much traffic, and how healthy it is
+	@toolchain/require status STACK
+	@exec toolchain/run --without-engine python -m pipelines status --stack "$$STACK"
+
+logs: ## [MODEL=iris]: the last lines of what runs
+	@toolchain/require logs STACK $${MODEL:+MODEL}
+	@exec toolchain/run --without-engine python -m pipelines logs --stack "$$STACK" $${MODEL:+"$$MODEL"}
+
+down: ## stop everything of the stack; releases and config stay
+	@toolchain/require down STACK
+	@exec toolchain/run python -m pipelines down --stack "$$STACK"
+
+clean: ## down, then remove all that was made in this folder: .local (releases too), .venv, caches
+	@if [ -d .local ]; then toolchain/run python -m pipelines down --stack local; fi
+	@rm -rf .local .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+test: ## every test, phase by phase
+	@exec toolchain/run python -m toolchain.phases
+
+check: ## what must hold before a commit: ruff, mypy --strict, the repository's contracts
+	@exec toolchain/run --without-engine python -m toolchain.check
+
+bench: ## measure speed and memory, as ratios
+	@exec toolchain/run python -m tests.bench
+
+demo: ## the journey from a first release to a promotion and a return, narrated
+	@exec toolchain/run python -m pipelines demo
+
+lock: ## pin the requirements anew from their .in files
+	@exec toolchain/run --without-engine python -m toolchain.pins
