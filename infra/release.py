@@ -262,7 +262,7 @@ def check_may_serve(record: Release, store: Path, *, where: str) -> None:
 def write(store: Path, document: dict[str, Any]) -> Release:
     """Give a record its digest and write it, all or nothing; an existing record is never written over.
 
-    ``document`` has kebab-case keys as in the file and no ``digest``. Returns the record. Raises ReleaseError when it does not fit the format,
+    ``document`` has kebab-case keys as in the file and no ``digest``. Returns the record. Raises ReleaseError when it does not fit,
     when the number is taken, or when the disk refuses.
     """
     document = {**document, "digest": "sha256:" + "0" * 64}

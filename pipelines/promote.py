@@ -90,7 +90,7 @@ def promote(root: Path, stack: str, model: str, number: int, *, commit: bool) ->
             reason = str(error) if isinstance(error, DeliveryError) else "interrupted"
             _go_back(root, stack, model, old=old, number=number, commit=commit and moved, moved=moved, reason=_plain_reason(reason))
             raise RolloutAborted(
-                f"{number} was not promoted; after {time.time() - began:.0f} s {word} is back in {file_name(stack)}, and the next preview is empty",
+                f"{number} was not promoted; {word} is back in {file_name(stack)} after {time.time() - began:.0f} s: the next preview is empty",
                 where=f"{model} {word} -> {number}",
                 got=None,
                 act=f"the reason is above; mend it, then: make release MODEL={model}",

@@ -51,7 +51,7 @@ def recover(engine: Engine) -> list[str]:
     for lock in locks(engine):
         if not lock.is_stale:
             raise PlatformError(
-                f"another update holds stack {engine.stack}: process {lock.pid} of {lock.user} on {lock.host}, since {lock.at:%H:%M:%S} UTC",
+                f"another update holds stack {engine.stack}: process {lock.pid} of {lock.user} on {lock.host}, since {lock.at:%H:%M} UTC",
                 where=str(lock.file),
                 act="wait for it to end, then run the same command again; on another host, ask its owner and run: pulumi cancel",
             )
