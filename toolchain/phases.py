@@ -1,4 +1,4 @@
-"""``python -m toolchain.phases [PHASE...]``: every test, phase by phase, the quick ones first; a failed phase does not keep the next from running.
+"""``python -m toolchain.phases [PHASE...]``: every test, phase by phase, the quick ones first; after a failed phase the next one runs too.
 
 Ends with a table and pytest's totals over all phases. Exit code 0 only if every phase that exists ran tests and none failed.
 """
@@ -74,9 +74,9 @@ def summary(outcomes: Sequence[Outcome]) -> str:
     """A table of all phases; its last line holds pytest's totals."""
     width = max(len(outcome.phase) for outcome in outcomes)
     lines = [
-        f"{outcome.phase:<{width}}  {outcome.seconds:7.1f} s  {outcome.passed:5} passed  {outcome.failed:3} failed  {outcome.skipped:3} skipped"
-        f"  {outcome.verdict}"
-        for outcome in outcomes
+        f"{each.phase:<{width}}  {each.seconds:7.1f} s  {each.passed:5} passed  {each.failed:3} failed  {each.skipped:3} skipped"
+        + (f"  {each.verdict}" if each.verdict != "passed" else "")
+        for each in outcomes
     ]
     passed, failed, skipped = (sum(getattr(outcome, name) for outcome in outcomes) for name in ("passed", "failed", "skipped"))
     return "\n".join([*lines, f"{passed} passed, {failed} failed, {skipped} skipped"])
