@@ -19,7 +19,7 @@ MOST_SECONDS = 600
 
 @dataclass(frozen=True)
 class Answer:
-    """One request's fate: when it was sent (monotonic), how long it took, its status (0 for none), the release that answered, and the body."""
+    """One request's fate: when it was sent (monotonic), how long it took, its status (0 for none), who answered, and the body."""
 
     at: float
     seconds: float

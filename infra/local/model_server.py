@@ -38,7 +38,7 @@ class ModelServer(pulumi.ComponentResource):
         # Created after its servers, and deleted before them.
         ordered = pulumi.ResourceOptions(parent=self, depends_on=list(servers.values()))
         urls = {str(release): server.urls for release, server in servers.items()}
-        ModelRoute(f"route-{name}", {**_route(name, args, records), "urls": urls}, ordered)
+        ModelRoute(f"route-{name}", {**_route(name, args), "wiring": {**_wiring(args, records), "urls": urls}}, ordered)
         self.register_outputs({})
 
 
@@ -54,7 +54,8 @@ def _server(args: ModelServerArgs, record: Release) -> dict[str, Any]:
     }
 
 
-def _route(name: str, args: ModelServerArgs, records: list[Release]) -> dict[str, Any]:
+def _route(name: str, args: ModelServerArgs) -> dict[str, Any]:
+    """What a reviewer reads in the diff, in the alphabetical order of the engine: the number, its evidence, the plan."""
     policy = args.config.policy()
     challenger = args.config.challenger
     return {
@@ -65,9 +66,15 @@ def _route(name: str, args: ModelServerArgs, records: list[Release]) -> dict[str
         "shadow": challenger.shadow if challenger else False,
         "evidence": {"champion": evidence(args.champion), **({"challenger": evidence(args.challenger)} if args.challenger else {})},
         "plan": {"rollout": describe(policy), "going-back": describe_return(policy)},
+        "policy": {**dataclasses.asdict(policy), "steps": list(policy.steps)},
+    }
+
+
+def _wiring(args: ModelServerArgs, records: list[Release]) -> dict[str, Any]:
+    """What the route's provider needs and no reviewer looks for."""
+    return {
         "digests": {str(record.release): record.digest for record in records},
         "golden": {str(record.release): f"{record.bento.path}/release/golden.jsonl" for record in records},
-        "policy": {**dataclasses.asdict(policy), "steps": list(policy.steps)},
         "dashboard_port": args.ports.dashboard,
         "gateway_port": args.ports.gateway,
         "config_file": args.config_file,

@@ -14,7 +14,7 @@ from infra.rollout import Policy, Slo
 from infra.route import Route
 
 TOLERANCE = 1e-5
-_MOVES = ("champion", "challenger", "share", "shadow", "digests", "urls")
+_MOVES = ("champion", "challenger", "share", "shadow", "wiring")
 """Inputs whose change moves traffic; a change of any other (evidence, policy) is only written down."""
 
 
@@ -41,8 +41,9 @@ class RouteProvider(ResourceProvider):
     def update(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
         moves = any(olds.get(key) != news.get(key) for key in _MOVES)
         if moves or not gateway.is_current(_final_route(news)):
-            known = {**olds["urls"], **news["urls"]}
-            walk(_change({**news, "urls": known}, old=int(olds["champion"])))
+            # The old champion's servers still run: the engine deletes them only after this update has succeeded.
+            known = {**olds["wiring"]["urls"], **news["wiring"]["urls"]}
+            walk(_change({**news, "wiring": {**news["wiring"], "urls": known}}, old=int(olds["champion"])))
         return UpdateResult(news)
 
     def delete(self, id_: str, _props: dict[str, Any]) -> None:
@@ -53,7 +54,8 @@ class RouteProvider(ResourceProvider):
 class ModelRoute(Resource, module="mldelivery", name="Route"):
     """The route of one model.
 
-    Props: model, champion, challenger, share, shadow, digests and urls and golden by release, policy, ports, config_file, evidence, plan.
+    Props: model, champion, challenger, share, shadow, evidence, plan, policy, and ``wiring``: digests, golden files and urls by release,
+    ports, the file that a message names.
     """
 
     def __init__(self, name: str, props: dict[str, Any], opts: pulumi.ResourceOptions | None = None) -> None:
@@ -64,7 +66,7 @@ def _final_route(props: dict[str, Any]) -> Route:
     return Route(
         model=props["model"],
         weights={int(props["champion"]): 100},
-        urls={int(release): urls for release, urls in props["urls"].items()},
+        urls={int(release): urls for release, urls in props["wiring"]["urls"].items()},
         challenger=_number(props.get("challenger")) if props.get("share") else None,
         share=int(props.get("share") or 0),
         shadow=_number(props.get("challenger")) if props.get("shadow") else None,
@@ -73,6 +75,7 @@ def _final_route(props: dict[str, Any]) -> Route:
 
 def _change(props: dict[str, Any], *, old: int | None) -> Change:
     champion = int(props["champion"])
+    wiring = props["wiring"]
     policy = dict(props["policy"])
     slo = policy.pop("slo")
     for key in ("minimum_sample", "rollback_window"):
@@ -81,13 +84,13 @@ def _change(props: dict[str, Any], *, old: int | None) -> Change:
         route=_final_route(props),
         old=old,
         new=champion,
-        digest=props["digests"][str(champion)],
-        golden={int(release): place.STORE / Path(path) for release, path in props["golden"].items()},
+        digest=wiring["digests"][str(champion)],
+        golden={int(release): place.STORE / Path(path) for release, path in wiring["golden"].items()},
         tolerance=TOLERANCE,
         policy=Policy(**{**policy, "steps": tuple(int(step) for step in policy["steps"])}, slo=Slo(**slo)),
-        dashboard_port=int(props["dashboard_port"]),
-        gateway_port=int(props["gateway_port"]),
-        config_file=props["config_file"],
+        dashboard_port=int(wiring["dashboard_port"]),
+        gateway_port=int(wiring["gateway_port"]),
+        config_file=wiring["config_file"],
     )
 
 

@@ -53,10 +53,10 @@ def walk(change: Change) -> None:
     with place.locked(place.ROLLOUTS / f"{model}.lock", wait_seconds=15, act="another update is moving this model: wait for it to end"):
         account = ledger.read(model)
         is_proven = account.is_proven(change.new, change.digest, window=change.policy.rollback_window)
-        rollout = begin(change.policy, old=change.old, new=change.new, is_proven=is_proven)
         if is_proven and account.serving == change.new:
-            say(model, f"{change.new} answers everything already and is proven; only its golden requests are replayed")
-        _Walk(change, rollout).run()
+            # A killed update had finished here: traffic stays where it is, only the golden requests are replayed.
+            change = replace(change, old=change.new)
+        _Walk(change, begin(change.policy, old=change.old, new=change.new, is_proven=is_proven)).run()
 
 
 class _Walk:

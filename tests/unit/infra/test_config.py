@@ -100,7 +100,7 @@ def test_a_wrong_value_is_refused_in_words(values: dict[str, Any], key: str, wor
     ],
 )
 def test_a_file_that_is_no_plain_config_is_refused(tmp_path: Path, text: str, words: str) -> None:
-    with pytest.raises(ConfigError, match="Pulumi.local.yaml") as refused:
+    with pytest.raises(ConfigError, match=r"Pulumi\.local\.yaml") as refused:
         load(write(tmp_path, text), "local")
     assert words in str(refused.value)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import resource
 from pathlib import Path
 from typing import Any
@@ -74,10 +73,10 @@ def test_a_missing_record_names_those_that_exist(tmp_path: Path) -> None:
         (lambda text: text.replace("0.95", "0.99"), "altered"),
         (lambda text: text.replace("evaluation: pass", "evaluation: fail"), "altered"),
         (lambda text: text[: len(text) // 2], "altered or is damaged"),
-        (lambda text: "", "empty or half-written"),
+        (lambda _: "", "empty or half-written"),
         (lambda text: text + "extra: 1\n", "'extra'"),
         (lambda text: text.replace("format: 1", "format: 2"), "newer format"),
-        (lambda text: "a: &a [1]\nb: *a\n", "aliases"),
+        (lambda _: "a: &a [1]\nb: *a\n", "aliases"),
         (lambda text: text.replace("bentos/iris", "../bentos"), "inside the store"),
     ],
 )
@@ -139,7 +138,7 @@ def test_a_disk_that_refuses_leaves_nothing_half_written(tmp_path: Path) -> None
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, ignored)
-    assert os.listdir(tmp_path / "releases" / "iris") == []
+    assert list((tmp_path / "releases" / "iris").iterdir()) == []
     assert write(tmp_path, content).release == 1
 
 
