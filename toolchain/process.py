@@ -91,18 +91,19 @@ def run(
             latest = note(lines[-1]) or latest
 
     reader = threading.Thread(target=read, daemon=True)
-    reader.start()
-    try:
-        while True:
-            reader.join(PROGRESS_SECONDS)
-            if not reader.is_alive():
-                break
-            say(f"  {what}: {time.monotonic() - started:.0f} s{', ' + latest if latest else ''}")
-        status = child.wait()
-    except BaseException:
-        child.terminate()
-        child.wait()
-        raise
+    with child:
+        reader.start()
+        try:
+            while True:
+                reader.join(PROGRESS_SECONDS)
+                if not reader.is_alive():
+                    break
+                say(f"  {what}: {time.monotonic() - started:.0f} s{', ' + latest if latest else ''}")
+            status = child.wait()
+        except BaseException:
+            child.terminate()
+            reader.join(10)
+            raise
     if status:
         raise SetupError(_failure(what, status, lines))
     return lines

@@ -12,6 +12,7 @@ import shutil
 import tarfile
 import tempfile
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import IO
@@ -95,6 +96,9 @@ def _fetch(url: str, into: IO[bytes]) -> str:
 def _open(url: str) -> IO[bytes]:
     try:
         opened: IO[bytes] = urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS)
+    except urllib.error.HTTPError as error:
+        error.close()
+        raise SetupError(f"download: {url}: {error.code} {error.reason}") from error
     except OSError as error:
         raise SetupError(f"download: {url}: {getattr(error, 'reason', error)}") from error
     return opened
