@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -102,10 +103,11 @@ def make_first_releases(root: Path, config: StackConfig) -> None:
     store = root / ".local"
     for name, model in config.models.items():
         if model.champion == 1 and not numbers(store, name):
-            from pipelines.release import release
-
-            print(f"{name} has no release yet: making release 1")
-            release(root, name, store=store, first=True)
+            print(f"{name} has no release yet: making release 1", flush=True)
+            # In a process of its own: training's libraries are of no use to the rest of the command.
+            done = subprocess.run([sys.executable, "-m", "pipelines", "release", name, "--first"], cwd=root, check=False)
+            if done.returncode:
+                raise PlatformError("its first release could not be made; the reason is above", where=name, act="mend it, then: make up")
 
 
 def _go_back(root: Path, stack: str, model: str, *, old: int | None, number: int, commit: bool, moved: bool, reason: str) -> None:

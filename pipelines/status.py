@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import http.client
 import json
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,21 @@ from infra.local import gateway
 from infra.local.process import is_ready
 from infra.release import load as load_record
 from infra.release import numbers
+
+
+def main(arguments: list[str]) -> int:
+    """``python -m pipelines status``."""
+    parser = argparse.ArgumentParser(prog="python -m pipelines status", description="What serves, since when, on what evidence.")
+    parser.add_argument("--stack", default="local", help="the stack (default: local)")
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+    read = parser.parse_args(arguments)
+    try:
+        found = status(Path(__file__).resolve().parent.parent, read.stack)
+    except DeliveryError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(json.dumps(found) if read.json else render(found))
+    return 0
 
 
 def status(root: Path, stack: str) -> dict[str, Any]:

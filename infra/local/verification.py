@@ -13,7 +13,7 @@ def verify(
 ) -> Judgement:
     """Replay golden requests against each address; *pass* only when every answer equals the recorded one.
 
-    ``count`` sends that many requests in all, the golden ones over and over; None sends each once to every address.
+    ``count`` sends at least that many requests in all, every golden one again and again; None sends each once to every address.
     """
     from serving.replay import replay
 
@@ -22,7 +22,7 @@ def verify(
     for url in urls:
         remaining = count
         while remaining is None or remaining > 0:
-            result = replay(url, golden, tolerance=tolerance, release=release, headers=headers, limit=remaining)
+            result = replay(url, golden, tolerance=tolerance, release=release, headers=headers)
             if result.mismatches or not result.total:
                 first = result.mismatches[0] if result.mismatches else None
                 return Judgement(

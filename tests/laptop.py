@@ -1,0 +1,245 @@
+"""A laptop of the test's own: a copy of this checkout with its own store, state and ports, driven by the same command line as a user's."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+import yaml
+
+from tests.load import Load
+
+ROOT = Path(__file__).parents[1]
+FAST = {"steps": [20, 60], "step-seconds": 0.6, "bake-seconds": 0.6, "minimum-sample": 30, "insufficient": "probe"}
+SLO = {"error-rate": 0.02, "p99-ms": 200}
+
+
+@dataclass
+class Laptop:
+    """One copy. ``environment`` is what its commands run with."""
+
+    root: Path
+    port: int
+    environment: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def make(cls, folder: Path) -> Laptop:
+        """Copy the checkout (what Git knows or would add) into a folder, with ports of its own."""
+        listed = subprocess.run(
+            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, check=True, capture_output=True, text=True
+        )
+        for name in filter(None, listed.stdout.split("\0")):
+            if (ROOT / name).is_file():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / name, folder / name)
+        laptop = cls(folder, _free_block())
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(("PULUMI_", "MLDELIVERY_", "MLFLOW_"))}
+        laptop.environment = {**kept, "PATH": f"{Path(sys.prefix) / 'bin'}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(folder)}
+        laptop.configure({"iris": {"champion": 1}})
+        return laptop
+
+    @property
+    def store(self) -> Path:
+        return self.root / ".local"
+
+    @property
+    def config(self) -> Path:
+        return self.root / "Pulumi.local.yaml"
+
+    @property
+    def dashboard(self) -> int:
+        return self.port + 1
+
+    def configure(self, models: Mapping[str, Mapping[str, Any]]) -> None:
+        """Write the stack's file; a model that says nothing of its rollout gets a fast one."""
+        document = {
+            "config": {
+                "mldelivery:target": "local",
+                "mldelivery:models": {name: {"rollout": FAST, "slo": SLO, "ready-seconds": 20, **model} for name, model in models.items()},
+                "mldelivery:ports": {
+                    "gateway": self.port,
+                    "dashboard": self.dashboard,
+                    "mlflow": self.port + 2,
+                    "servers": self.port + 10,
+                },
+            }
+        }
+        self.config.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
+
+    def champion(self, number: int | str, model: str = "iris", **changes: Any) -> None:
+        """Edit one model of the stack's file, as a person would."""
+        document = yaml.safe_load(self.config.read_text(encoding="utf-8"))
+        document["config"]["mldelivery:models"][model].update({"champion": number, **changes})
+        self.config.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start a command of the project, in a session of its own, with both streams together."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "pipelines", *arguments],
+            cwd=self.root,
+            env=self.environment,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+    def run(self, *arguments: str, timeout: float = 240) -> subprocess.CompletedProcess[str]:
+        """Run a command of the project to its end."""
+        process = self.start(*arguments)
+        try:
+            out, _ = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            out, _ = process.communicate()
+            raise AssertionError(f"{arguments} took more than {timeout} s:\n{out}") from None
+        return subprocess.CompletedProcess(arguments, process.returncode, out, "")
+
+    def ok(self, *arguments: str) -> str:
+        """Run a command that must succeed; returns what it printed."""
+        done = self.run(*arguments)
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    def refused(self, *arguments: str) -> str:
+        """Run a command that must fail without a traceback; returns what it printed."""
+        done = self.run(*arguments)
+        assert done.returncode not in (0, None), done.stdout
+        assert "Traceback" not in done.stdout, done.stdout
+        return done.stdout
+
+    def up(self) -> str:
+        return self.ok("up", "--stack", "local")
+
+    def has_no_changes(self) -> None:
+        """Assert that the engine sees nothing to do."""
+        out = self.ok("preview", "--stack", "local")
+        assert "unchanged" in out and not any(word in out for word in ("to create", "to update", "to delete", "to replace")), out
+
+    def ask(self, body: Any, *, path: str = "/iris/predict", headers: Mapping[str, str] | None = None) -> tuple[int, dict[str, str], Any]:
+        """One request through the gateway: status, headers in lower case, body."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        try:
+            connection.request("POST", path, json.dumps(body), {"content-type": "application/json", **(headers or {})})
+            answer = connection.getresponse()
+            text = answer.read()
+            found = {name.lower(): value for name, value in answer.getheaders()}
+            return answer.status, found, json.loads(text) if found.get("content-type", "").startswith("application/json") else text
+        finally:
+            connection.close()
+
+    def golden(self, release: int, model: str = "iris") -> list[dict[str, Any]]:
+        """The golden requests and answers of a release."""
+        text = (self.store / "bentos" / model / str(release) / "src" / "release" / "golden.jsonl").read_text(encoding="utf-8")
+        return [json.loads(line) for line in text.splitlines()]
+
+    def load(self, *, rate: float = 60, release: int = 1, model: str = "iris") -> Load:
+        """A client that sends the golden requests of a release at a constant rate."""
+        return Load(self.port, f"/{model}/predict", [line["request"] for line in self.golden(release, model)], rate=rate)
+
+    def status(self) -> dict[str, Any]:
+        """What `make status` says of the first model."""
+        return dict(json.loads(self.ok("status", "--stack", "local", "--json"))["models"][0])
+
+    def account(self, model: str = "iris") -> dict[str, Any]:
+        """The ledger of a model's rollouts."""
+        return dict(json.loads((self.store / "rollouts" / f"{model}.json").read_text(encoding="utf-8")))
+
+    def processes(self) -> list[psutil.Process]:
+        """Every living process that carries this copy's mark."""
+        found = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                if process.environ().get("MLDELIVERY_STORE") == str(self.store) and process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(process)
+        return found
+
+    def server(self, release: int, model: str = "iris") -> psutil.Process:
+        """The process that serves a release."""
+        needle = f"serve-{model}-{release}-0"
+        found = [process for process in self.processes() if any(needle in word for word in process.cmdline())]
+        assert len(found) == 1, [process.cmdline() for process in found]
+        return found[0]
+
+    def serving(self) -> set[str]:
+        """Names of the supervised model servers."""
+        return {file.stem for file in (self.store / "supervisor" / "programs").glob("serve-*.conf")}
+
+    def destroy(self) -> None:
+        """Take the copy down and assert that nothing of it still runs."""
+        self.run("down", "--stack", "local")
+        left = [(process.pid, process.cmdline()) for process in self.processes()]
+        for pid, _ in left:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        assert not left, left
+
+
+def wait_until(happened: Any, *, seconds: float = 30, what: str = "") -> None:
+    """Wait for a condition, bounded."""
+    deadline = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
+        time.sleep(0.02)
+
+
+def read_until(process: subprocess.Popen[str], words: str) -> str:
+    """Read a started command's output until it says something; returns what was read."""
+    assert process.stdout is not None
+    text = ""
+    for line in process.stdout:
+        text += line
+        if words in line:
+            return text
+    raise AssertionError(f"ended without saying {words!r}:\n{text}")
+
+
+def kill_session(process: subprocess.Popen[str]) -> None:
+    """kill -9 a started command and every process of its session, as a power cut would; supervised servers have sessions of their own."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    for found in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            if os.getsid(found.pid) == process.pid:
+                found.kill()
+    process.communicate()
+
+
+def _free_block() -> int:
+    """A port whose successors are free: the copy's gateway, dashboard, MLflow and servers."""
+
+    def is_free(port: int) -> bool:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            return probe.connect_ex(("127.0.0.1", port)) != 0
+
+    start = 20_000 + (os.getpid() * 7) % 10 * 1_000
+    for base in [*range(start, 32_000, 1_000), *range(20_000, start, 1_000)]:
+        if all(is_free(base + offset) for offset in range(20)):
+            return base
+    raise AssertionError("no free block of ports")
+
+
+@contextlib.contextmanager
+def laptop(folder: Path) -> Iterator[Laptop]:
+    """A laptop for the length of a block."""
+    made = Laptop.make(folder)
+    try:
+        yield made
+    finally:
+        made.destroy()
