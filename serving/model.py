@@ -1,0 +1,89 @@
+"""The model of a release: rows in, probabilities out, by onnxruntime or by scikit-learn as the fallback."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from msgspec.structs import astuple
+
+from serving.body import Row
+from serving.release_file import CannotServe, ReleaseFile
+
+
+class Model(Protocol):
+    """What answers: one list of probabilities a row, in the order of the release's labels."""
+
+    def probabilities(self, rows: Sequence[Row]) -> list[list[float]]: ...
+
+
+def load(folder: Path, release: ReleaseFile) -> Model:
+    """The model of the release in a folder. Raises CannotServe when its file is missing, damaged or not of this release."""
+    kinds: dict[str, type[OnnxModel] | type[SkopsModel]] = {"onnx": OnnxModel, "skops": SkopsModel}
+    path = folder / f"model.{release.runtime}"
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise CannotServe(f"{path} cannot be read: {error.strerror}; package the release again") from None
+    try:
+        return kinds[release.runtime](data, release)
+    except CannotServe as error:
+        raise CannotServe(f"{path} is not the model of this release: {error}; package the release again") from None
+    except Exception as error:
+        # The runtimes raise types of their own for a damaged file; whatever it was, the release can't be served.
+        reason = " ".join(str(error).split())[:300]
+        raise CannotServe(f"{path} does not load: {reason}; package the release again") from error
+
+
+class OnnxModel:
+    """A classifier in ONNX: one input (rows, features), one output (rows, labels) that holds probabilities."""
+
+    def __init__(self, data: bytes, release: ReleaseFile) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        # One request is microseconds of work: threads would only add hand-overs, and spin beside the other servers of this machine.
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        options.enable_cpu_mem_arena = False
+        options.log_severity_level = 3
+        self._session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        types = {"tensor(float)": np.float32, "tensor(double)": np.float64}
+        if len(inputs) != 1 or inputs[0].type not in types or inputs[0].shape[1:] != [len(release.inputs)]:
+            raise CannotServe(f"expected one input of {len(release.inputs)} numbers, found {[(i.type, i.shape) for i in inputs]}")
+        fitting = [o.name for o in outputs if o.type in types and o.shape[1:] == [len(release.output.labels)]]
+        if len(fitting) != 1:
+            found = [(o.type, o.shape) for o in outputs]
+            raise CannotServe(f"expected one output of {len(release.output.labels)} probabilities, found {found}")
+        self._input, self._dtype, self._outputs = inputs[0].name, types[inputs[0].type], fitting
+
+    def probabilities(self, rows: Sequence[Row]) -> list[list[float]]:
+        matrix = np.array([astuple(row) for row in rows], dtype=self._dtype)
+        answer: list[list[float]] = self._session.run(self._outputs, {self._input: matrix})[0].tolist()
+        return answer
+
+
+class SkopsModel:
+    """A scikit-learn classifier in skops' format: nothing is built but the types that release.json names."""
+
+    def __init__(self, data: bytes, release: ReleaseFile) -> None:
+        import skops.io
+
+        self._estimator = skops.io.loads(data, trusted=list(release.trusted_types))
+        classes = [str(label) for label in self._estimator.classes_]
+        if classes not in (list(release.output.labels), [str(index) for index in range(len(release.output.labels))]):
+            raise CannotServe(f"its classes are {classes}, release.json has {list(release.output.labels)}")
+        self._names = [field.name for field in release.inputs]
+        self._needs_frame = hasattr(self._estimator, "feature_names_in_")
+
+    def probabilities(self, rows: Sequence[Row]) -> list[list[float]]:
+        table: Any = np.array([astuple(row) for row in rows], dtype=np.float64)
+        if self._needs_frame:
+            import pandas as pd
+
+            table = pd.DataFrame(table, columns=self._names)
+        answer: list[list[float]] = self._estimator.predict_proba(table).tolist()
+        return answer

@@ -1,0 +1,162 @@
+"""Golden replay: ask a running server what was recorded at packaging, and compare. It is also the warm-up of a release.
+
+``python -m serving.replay --url http://127.0.0.1:8101 --golden release/golden.jsonl --release 5`` exits 1 on any mismatch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from serving import golden as golden_file
+from serving.golden import Golden, difference
+from serving.release_file import CannotServe
+
+DEFAULT_TOLERANCE = 1e-5
+GIVE_UP_AFTER = 3
+"""So many lines in a row without an answer, and the rest is not asked: each could cost the whole timeout."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mismatch:
+    """A golden request that was not answered as recorded; ``line`` is 0 when the file itself is the trouble, ``got`` None if unanswered."""
+
+    line: int
+    request: Any
+    expected: Any
+    got: Any
+    reason: str
+
+    def __str__(self) -> str:
+        return f"line {self.line}: {self.reason}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replay:
+    """How many golden requests there are, how many were answered as recorded, and those that were not."""
+
+    total: int
+    matched: int
+    seconds: float
+    mismatches: tuple[Mismatch, ...]
+
+    @property
+    def is_right(self) -> bool:
+        """All answers were right, and there was at least one."""
+        return self.total > 0 and self.matched == self.total and not self.mismatches
+
+
+def replay(
+    url: str, golden: Path, *, tolerance: float, release: int, timeout_seconds: float = 5, headers: Mapping[str, str] | None = None
+) -> Replay:
+    """Replay a file of golden requests against ``url`` (a server, a route of the gateway, or its ``/predict``).
+
+    Labels must be equal, probabilities within ``tolerance``, and the ``x-release`` header must name ``release``. A server that is down,
+    or a golden file that can't be read, is a mismatch with a reason, not an exception.
+    """
+    started = time.perf_counter()
+    try:
+        lines = list(golden_file.read(golden))
+    except CannotServe as error:
+        unread = Mismatch(line=0, request=None, expected=None, got=None, reason=str(error))
+        return Replay(total=0, matched=0, seconds=0.0, mismatches=(unread,))
+    server = _Server(url, timeout_seconds, headers or {})
+    mismatches: list[Mismatch] = []
+    unanswered = 0
+    for number, line in enumerate(lines, start=1):
+        got: Any = None
+        if unanswered >= GIVE_UP_AFTER:
+            reason = f"not asked, because {url} gave no answer {GIVE_UP_AFTER} times in a row"
+        else:
+            got, reason = _ask(server, line, tolerance, release)
+            unanswered = unanswered + 1 if got is None else 0
+        if reason:
+            mismatches.append(Mismatch(line=number, request=line.request, expected=line.response, got=got, reason=reason))
+    server.close()
+    return Replay(
+        total=len(lines), matched=len(lines) - len(mismatches), seconds=time.perf_counter() - started, mismatches=tuple(mismatches)
+    )
+
+
+def _ask(server: _Server, line: Golden, tolerance: float, release: int) -> tuple[Any, str]:
+    try:
+        status, answered_by, body = server.post(msgspec.json.encode(line.request))
+    except (OSError, http.client.HTTPException) as error:
+        return None, f"{server.url} gave no answer: {str(error) or type(error).__name__}"
+    try:
+        got = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        got = body.decode(errors="replace")[:1000]
+    if status != 200:
+        return got, f"status is {status}, expected 200"
+    if answered_by != str(release):
+        return got, f"release {answered_by or 'unknown (no x-release header)'} answered, expected release {release}"
+    return got, difference(line.response, got, tolerance)
+
+
+class _Server:
+    def __init__(self, url: str, timeout_seconds: float, headers: Mapping[str, str]) -> None:
+        parts = urlsplit(url if "//" in url else f"//{url}", scheme="http")
+        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        self._connection = kind(parts.hostname or "", parts.port, timeout=timeout_seconds)
+        path = parts.path.rstrip("/")
+        self._path = path if path.endswith("/predict") else path + "/predict"
+        self._headers = {**headers, "content-type": "application/json"}
+        self.url = url
+
+    def post(self, body: bytes) -> tuple[int, str, bytes]:
+        """Status, release and body. A connection that was kept alive may have been closed meanwhile, hence one more attempt."""
+        try:
+            return self._post(body)
+        except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError):
+            self._connection.close()
+            return self._post(body)
+
+    def _post(self, body: bytes) -> tuple[int, str, bytes]:
+        try:
+            self._connection.request("POST", self._path, body, self._headers)
+            answer = self._connection.getresponse()
+            return answer.status, answer.headers.get("x-release", ""), answer.read()
+        except (OSError, http.client.HTTPException):
+            self._connection.close()
+            raise
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m serving.replay", description="Replay golden requests against a running release.")
+    parser.add_argument("--url", required=True, help="http://host:port, with a route's prefix if there is one")
+    parser.add_argument("--golden", type=Path, required=True)
+    parser.add_argument("--release", type=int, required=True, help="the number that must answer")
+    parser.add_argument("--tolerance", type=float, default=DEFAULT_TOLERANCE)
+    parser.add_argument("--timeout-seconds", type=float, default=5)
+    options = parser.parse_args()
+    found = replay(
+        options.url,
+        options.golden,
+        tolerance=options.tolerance,
+        release=options.release,
+        timeout_seconds=options.timeout_seconds,
+        headers={"x-probe": "replay"},
+    )
+    for mismatch in found.mismatches[:20]:
+        print(mismatch, file=sys.stderr)
+    if len(found.mismatches) > 20:
+        print(f"and {len(found.mismatches) - 20} more", file=sys.stderr)
+    print(f"{found.matched} of {found.total} golden requests answered as recorded by release {options.release}, in {found.seconds:.2f} s")
+    return 0 if found.is_right else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
