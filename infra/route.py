@@ -93,8 +93,9 @@ def document(route: Route) -> dict[str, Any]:
         return {}
     middlewares = {
         strip: {"stripPrefix": {"prefixes": [f"/{route.model}"]}},
-        # Reaches another replica, or the same one restarted by its supervisor, when a connection is refused.
-        f"{route.model}-retry": {"retry": {"attempts": 6, "initialInterval": "150ms"}},
+        # Reaches another replica, or the same one restarted by its supervisor, when a server dies. A POST may be sent again: to predict
+        # changes nothing.
+        f"{route.model}-retry": {"retry": {"attempts": 7, "initialInterval": "150ms", "retryNonIdempotentMethod": True}},
     }
     return {"http": {"routers": routers, "services": tree, "middlewares": middlewares}}
 

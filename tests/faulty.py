@@ -24,7 +24,9 @@ def _wrap(app):
     seen = 0
     async def faulty(scope, receive, send):
         nonlocal seen
-        is_user = scope["type"] == "http" and scope["path"].endswith("/predict") and any(k == b"x-forwarded-for" for k, _ in scope["headers"])
+        names = {{name for name, _ in scope.get("headers", ())}}
+        # Users come through the gateway; golden requests and health checks come straight.
+        is_user = scope.get("path", "").endswith("/predict") and b"x-forwarded-for" in names
         if is_user:
             seen += 1
             {statement}
