@@ -1,0 +1,155 @@
+"""Run a step in a process of its own: model code that prints, never ends or breaks its process harms nothing but its own step.
+
+The processes are forked from a server (``forkserver``) that has the heavy packages loaded, so that each costs milliseconds and the packages
+load while the data is being validated.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import multiprocessing.forkserver
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pipelines.failures import GateFailed, StepFailed
+
+Result = TypeVar("Result")
+
+PRELOAD = ["sklearn.linear_model", "sklearn.pipeline", "skops.io", "skl2onnx", "onnxruntime", "pyarrow.parquet", "pytest", "mlflow.sklearn"]
+
+QUIET = {
+    # One thread: sums are added in one order, so the same seed gives the same model; and forking with threads is not safe.
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "BENTOML_DO_NOT_TRACK": "true",
+    "GX_ANALYTICS_ENABLED": "false",
+    # A tracking server that is down must be said in seconds.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+}
+
+LOG_TAIL_CHARACTERS = 400
+
+
+def prepare() -> None:
+    """Start to load the heavy packages in the background. Needs to come before numpy is loaded."""
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    multiprocessing.set_forkserver_preload(PRELOAD)
+    multiprocessing.forkserver.ensure_running()
+
+
+def run(function: Callable[..., Result], *arguments: object, seconds: float, log: Path, what: str) -> Result:
+    """Call a function in a process of its own, its prints going to ``log``.
+
+    Raises StepFailed when it raises, dies, or takes longer than ``seconds``, after all that it started was ended; StepFailed and OSError
+    that it raises come through as they are.
+    """
+    context = multiprocessing.get_context("forkserver")
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_child, args=(theirs, log, function, arguments))
+    process.start()
+    theirs.close()
+    try:
+        if not ours.poll(seconds):
+            raise StepFailed(
+                f"{what} did not end within {seconds:g} s and was stopped",
+                where=str(log),
+                got=_tail(log) or "it printed nothing",
+                act="mend the code, or give it longer in model.yaml",
+            )
+        try:
+            answer = ours.recv()
+        except EOFError:
+            process.join(5)
+            raise StepFailed(
+                f"{what} ended its process", where=str(log), got=f"exit {process.exitcode}; {_tail(log)}", act="mend the code"
+            ) from None
+    finally:
+        _end(process)
+        ours.close()
+    kind, content = answer
+    if kind == "result":
+        return content  # type: ignore[no-any-return]
+    raise _revive(kind, content)
+
+
+def _child(connection: Connection, log: Path, function: Callable[..., Any], arguments: tuple[object, ...]) -> None:
+    os.setsid()
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    with log.open("ab", buffering=0) as sink:
+        for stream in (1, 2):
+            os.dup2(sink.fileno(), stream)
+    try:
+        answer: tuple[str, Any] = ("result", function(*arguments))
+    except BaseException as error:
+        traceback.print_exc()
+        answer = _told(error)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    connection.send(answer)
+    connection.close()
+
+
+def _end_with(parent: Any) -> None:
+    """When the run is killed, end this process and all that it started: nothing may go on writing."""
+    parent.join()
+    os.killpg(0, signal.SIGKILL)
+
+
+def _end(process: Any) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        if process.is_alive():
+            process.join(0.2)
+        os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
+    process.join()
+    process.close()
+
+
+def _told(error: BaseException) -> tuple[str, Any]:
+    if isinstance(error, StepFailed):
+        gate = error.gate if isinstance(error, GateFailed) else None
+        what = error.what.removeprefix(f"gate '{gate}': ")
+        got = None if error.got is None else error.got if isinstance(error.got, int | float | str) else repr(error.got)
+        return "failed", {"gate": gate, "what": what, "where": error.where, "got": got, "allowed": error.allowed, "act": error.act}
+    if isinstance(error, OSError) and error.errno:
+        return "refused", (error.errno, error.strerror, error.filename)
+    return "raised", {"type": type(error).__name__, "text": str(error), "at": _place(error)}
+
+
+def _revive(kind: str, content: Any) -> Exception:
+    if kind == "refused":
+        return OSError(*content)
+    if kind == "raised":
+        return StepFailed(f"{content['type']}: {content['text']}", where=content["at"], act="mend the code; nothing was registered")
+    gate = content.pop("gate")
+    what = content.pop("what")
+    return GateFailed(gate, what, **content) if gate else StepFailed(what, **content)
+
+
+def _place(error: BaseException) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    of_model = [frame for frame in frames if "/models/" in frame.filename and "site-packages" not in frame.filename]
+    frame = (of_model or frames)[-1]
+    return f"{frame.filename}:{frame.lineno}"
+
+
+def _tail(log: Path) -> str:
+    try:
+        return log.read_text(encoding="utf-8", errors="replace")[-LOG_TAIL_CHARACTERS:]
+    except OSError:
+        return ""

@@ -1,0 +1,129 @@
+"""What the steps hand to each other: small frozen values that fit into JSON. Big things are files in the store, named by path and digest.
+
+Paths are relative to the store's root, with forward slashes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """An immutable Parquet file of a model's rows. Columns: the inputs, the label, and ``_batch _line _row _holdout`` of each row."""
+
+    path: str
+    digest: str
+    rows: int
+    holdout_rows: int
+    first: str
+    last: str
+    batches: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interface:
+    """What a release takes and answers, as its digest, after it was found to break no consumer of the champion."""
+
+    digest: str
+    compared_with: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Validation:
+    """A snapshot that fulfilled its suite."""
+
+    expectations: int
+    report: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """A fitted estimator in skops format, and what it printed while it was fitted."""
+
+    model: str
+    digest: str
+    rows: int
+    log: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tested:
+    """The model's own tests, all passed."""
+
+    passed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interval:
+    """A value with its 95 % bootstrap interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """Challenger minus champion in one metric on the same holdout rows; see ``infra.release.Comparison``."""
+
+    champion: int
+    metric: str
+    difference: Interval
+    margin: float
+    rows: int
+    verdict: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """Metrics on the holdout; ``allowed_because`` is the reason from model.yaml when too little evidence was let through."""
+
+    metrics: dict[str, Interval]
+    comparison: Comparison | None
+    allowed_because: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Packaged:
+    """A built Bento with the model inside. ``difference`` is the largest one in probability between ``runtime`` and scikit-learn."""
+
+    bento: str
+    digest: str
+    runtime: str
+    fallback_because: str | None
+    difference: float
+    golden_count: int
+    golden_digest: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verified:
+    """The packaged service, started as it will be and asked all its golden requests."""
+
+    matched: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Registered:
+    """A version in MLflow's registry and the run that it came from."""
+
+    run: str
+    version: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recorded:
+    """The release: its number, the path of its record and the record's digest."""
+
+    release: int
+    path: str
+    digest: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Announced:
+    """The registry says ``released`` of the version."""
+
+    version: int
+    note: str = field(default="")

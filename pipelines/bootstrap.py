@@ -1,0 +1,131 @@
+"""Metrics with bootstrap intervals, the paired difference of two models, and the verdict. Pure functions over arrays.
+
+Source: Efron and Tibshirani, An Introduction to the Bootstrap (1993), percentile intervals; the same resampled rows for both models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pipelines.artifacts import Interval
+
+if TYPE_CHECKING:
+    import numpy
+
+    Array = numpy.ndarray[Any, Any]
+
+RESAMPLES = 2000
+LEVEL = 0.95
+LOWER_IS_BETTER = frozenset({"log-loss"})
+OF_LABELS = frozenset({"accuracy", "macro-f1"})
+CELLS_AT_ONCE = 4_000_000
+"""Bounds memory: this many weights are held at once, whatever the number of rows."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a model answered on the holdout: ``truth`` and ``predicted`` as positions of labels (rows), probabilities (rows, labels)."""
+
+    truth: Array
+    predicted: Array
+    probabilities: Array
+
+
+def measure(metric: str, answers: Answers, weights: Array) -> Array:
+    """One value of the metric for each row of ``weights`` (resamples, rows): how often each holdout row was drawn."""
+    import numpy
+
+    if metric == "accuracy":
+        right: Array = weights @ (answers.predicted == answers.truth) / weights.sum(axis=1)
+        return right
+    if metric == "log-loss":
+        given = answers.probabilities[numpy.arange(len(answers.truth)), answers.truth]
+        loss: Array = weights @ -numpy.log(numpy.clip(given, 1e-15, 1)) / weights.sum(axis=1)
+        return loss
+    if metric == "macro-f1":
+        scores = [_f1(answers, label, weights) for label in range(answers.probabilities.shape[1])]
+        mean: Array = numpy.ma.masked_invalid(numpy.stack(scores)).mean(axis=0).filled(0.0)
+        return mean
+    raise ValueError(f"no such metric: {metric}")
+
+
+def interval(metric: str, answers: Answers, seed: int) -> Interval:
+    """The metric on the holdout, with its interval."""
+    import numpy
+
+    value = measure(metric, answers, numpy.ones((1, len(answers.truth))))[0]
+    spread = numpy.concatenate([measure(metric, answers, weights) for weights in _draws(len(answers.truth), seed)])
+    return _summary(value, spread)
+
+
+def difference(metric: str, challenger: Answers, champion: Answers, seed: int) -> Interval:
+    """Challenger minus champion, on the same rows in every resample.
+
+    Where both gave every row the same label, no resample differs and the interval would be one point, which claims more than the rows tell;
+    the rule of three says in what share of the world's rows they may still differ: up to 3 / ``rows``.
+    """
+    import numpy
+
+    rows = len(challenger.truth)
+    ones = numpy.ones((1, rows))
+    value = measure(metric, challenger, ones)[0] - measure(metric, champion, ones)[0]
+    spread = [measure(metric, challenger, weights) - measure(metric, champion, weights) for weights in _draws(rows, seed)]
+    found = _summary(value, numpy.concatenate(spread))
+    if metric in OF_LABELS and bool((challenger.predicted == champion.predicted).all()):
+        reach = min(1.0, 3 / rows)
+        return Interval(value=found.value, low=min(found.low, -reach), high=max(found.high, reach))
+    return found
+
+
+def judge(metric: str, found: Interval, *, margin: float, rows: int, minimum_rows: int) -> str:
+    """``pass``, ``fail`` or ``not enough evidence`` of "not worse than the champion by more than the margin".
+
+    Pass when the whole interval is above minus the margin, fail when the whole interval is below it; between the two, and with fewer rows
+    than ``minimum_rows``, the holdout cannot tell.
+    """
+    low, high = (-found.high, -found.low) if metric in LOWER_IS_BETTER else (found.low, found.high)
+    if rows < minimum_rows:
+        return "not enough evidence"
+    if low >= -margin:
+        return "pass"
+    return "fail" if high < -margin else "not enough evidence"
+
+
+def positions(values: Sequence[str], labels: Sequence[str]) -> list[int]:
+    """Each value's position among the labels. Raises KeyError for a value that is none of them."""
+    where = {label: at for at, label in enumerate(labels)}
+    return [where[str(value)] for value in values]
+
+
+def _f1(answers: Answers, label: int, weights: Array) -> Array:
+    """F1 of one label; NaN in a resample that has the label neither as truth nor as answer."""
+    import numpy
+
+    truth, predicted = answers.truth == label, answers.predicted == label
+    both, either = weights @ (truth & predicted), weights @ truth + weights @ predicted
+    with numpy.errstate(invalid="ignore", divide="ignore"):
+        score: Array = 2 * both / either
+    return score
+
+
+def _draws(rows: int, seed: int) -> Iterator[Array]:
+    import numpy
+
+    random = numpy.random.default_rng(seed)
+    at_once = max(1, min(RESAMPLES, CELLS_AT_ONCE // rows))
+    for start in range(0, RESAMPLES, at_once):
+        count = min(at_once, RESAMPLES - start)
+        if rows <= 10_000:
+            yield random.multinomial(rows, numpy.full(rows, 1 / rows), size=count).astype("float64")
+        else:
+            drawn = [numpy.bincount(random.integers(rows, size=rows), minlength=rows) for _ in range(count)]
+            yield numpy.stack(drawn).astype("float64")
+
+
+def _summary(value: float, spread: Array) -> Interval:
+    import numpy
+
+    low, high = numpy.quantile(spread, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Interval(value=round(float(value), 6), low=round(float(low), 6), high=round(float(high), 6))

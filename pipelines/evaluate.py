@@ -1,0 +1,128 @@
+"""Step 6, evaluate: metrics on the holdout, held against thresholds and against the champion on the same rows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from infra.release import load as load_record
+from pipelines import rows
+from pipelines.artifacts import Comparison, Evaluation, Interval, Snapshot, Trained
+from pipelines.bootstrap import Answers, difference, interval, judge, positions
+from pipelines.failures import GateFailed, StepFailed
+from pipelines.model import Gates
+from pipelines.runtime import open_estimator, open_release
+from pipelines.train import load
+from pipelines.work import Work
+
+if TYPE_CHECKING:
+    import pandas
+
+METRICS = ("accuracy", "macro-f1", "log-loss")
+
+
+def evaluate(work: Work, snapshot: Snapshot, trained: Trained) -> Evaluation:
+    """Judge the new model on rows that neither it nor the champion was trained on.
+
+    Raises GateFailed (``evaluation``) that names the metric, its value and the threshold; or the verdict, the interval and the margin.
+    """
+    model = work.model
+    labels = list(model.output.labels)
+    frame = rows.read(work.file(snapshot.path))
+    holdout = rows.part(frame, held_out=True)
+    if holdout.empty:
+        raise _failed(work, "the holdout has no rows", got=0, allowed="at least 1 row", act="wait for more data, or raise 'holdout'")
+    _check_leak(work, "the new model", rows.part(frame, held_out=False), holdout)
+    challenger = _answers(work, open_estimator(load(work.file(trained.model), model.training.trusted_types)), labels, holdout)
+    metrics = {metric: interval(metric, challenger, model.training.seed) for metric in METRICS}
+    check_thresholds(work, metrics)
+    comparison = _compare(work, challenger, holdout) if work.champion is not None else None
+    return Evaluation(metrics=metrics, comparison=comparison, allowed_because=_decide(work, comparison))
+
+
+def check_thresholds(work: Work, metrics: dict[str, Interval]) -> None:
+    """Hold each metric against model.yaml's ``minimum`` and ``maximum``. Raises GateFailed."""
+    gates: Gates = work.model.gates
+    for metric, minimum in gates.minimum.items():
+        if not metrics[metric].value >= minimum:
+            raise _failed(work, f"{metric} is too low", got=_shown(metrics[metric]), allowed=f"{metric} >= {minimum}")
+    for metric, maximum in gates.maximum.items():
+        if not metrics[metric].value <= maximum:
+            raise _failed(work, f"{metric} is too high", got=_shown(metrics[metric]), allowed=f"{metric} <= {maximum}")
+
+
+def _compare(work: Work, challenger: Answers, holdout: pandas.DataFrame) -> Comparison:
+    champion = work.champion or 0
+    record = load_record(work.store, work.model.name, champion)
+    learned = work.store / "snapshots" / work.model.name / f"{record.snapshot.digest.removeprefix('sha256:')}.parquet"
+    if not learned.is_file():
+        raise StepFailed(
+            f"what champion {champion} was trained on is gone, so nobody can tell whether it has seen the holdout",
+            where=str(learned),
+            act="bring the snapshot back, or compare with another release: CHAMPION=N",
+        )
+    _check_leak(work, f"champion {champion}", rows.part(rows.read(learned), held_out=False), holdout)
+    predict, labels = open_release(work.file(record.bento.path) / "release")
+    if not set(labels) <= set(work.model.output.labels):
+        raise _failed(work, f"champion {champion} knows other labels", got=labels, allowed=str(work.model.output.labels))
+    other = _answers(work, predict, labels, holdout)
+    gate = work.model.gates.comparison
+    found = difference(gate.metric, challenger, other, work.model.training.seed)
+    verdict = judge(gate.metric, found, margin=gate.margin, rows=len(holdout), minimum_rows=gate.minimum_rows)
+    return Comparison(champion=champion, metric=gate.metric, difference=found, margin=gate.margin, rows=len(holdout), verdict=verdict)
+
+
+def _decide(work: Work, comparison: Comparison | None) -> str | None:
+    gate = work.model.gates.comparison
+    if comparison is None or comparison.verdict == "pass":
+        return None
+    if comparison.verdict == "not enough evidence" and gate.insufficient_evidence == "allow":
+        return gate.allowed_because
+    worse = comparison.verdict == "fail"
+    raise _failed(
+        work,
+        f"against champion {comparison.champion}: {comparison.verdict}",
+        got=f"difference in {comparison.metric} {_shown(comparison.difference)} on {comparison.rows} rows",
+        allowed=f"the whole interval above -{comparison.margin:g}, on at least {gate.minimum_rows} rows",
+        act="keep the champion and improve the model"
+        if worse
+        else "wait for more data; or say why this is enough in model.yaml: gates.comparison.insufficient-evidence: allow",
+    )
+
+
+def _check_leak(work: Work, whose: str, learned: pandas.DataFrame, holdout: pandas.DataFrame) -> None:
+    leaked = sorted(set(learned[rows.ROW]) & set(holdout[rows.ROW]))
+    if leaked:
+        raise _failed(
+            work,
+            f"{whose} was trained on rows of the holdout",
+            got=f"{len(leaked)} rows, such as {leaked[0]}",
+            allowed="no row in both",
+            act="put 'holdout' in model.yaml back to what it was for that release, or lower it",
+        )
+
+
+def _answers(work: Work, predict: Any, labels: list[str], holdout: pandas.DataFrame) -> Answers:
+    import numpy
+
+    model = work.model
+    given = numpy.asarray(predict(rows.features(holdout, list(model.inputs))), dtype="float64")
+    if given.shape != (len(holdout), len(labels)) or not numpy.isfinite(given).all() or not numpy.allclose(given.sum(axis=1), 1, atol=1e-4):
+        bad = int((~numpy.isfinite(given)).any(axis=1).sum()) if given.ndim == 2 else 0
+        raise _failed(
+            work,
+            "the model's answers are no probabilities",
+            got=f"shape {given.shape}, {bad} rows with NaN or infinity",
+            allowed=f"shape {(len(holdout), len(labels))}, finite, each row's sum 1",
+        )
+    ordered = numpy.zeros((len(holdout), len(model.output.labels)))
+    ordered[:, positions(labels, model.output.labels)] = given
+    truth = numpy.array(positions(list(holdout[model.output.column]), model.output.labels))
+    return Answers(truth=truth, predicted=ordered.argmax(axis=1), probabilities=ordered)
+
+
+def _failed(work: Work, what: str, *, got: object, allowed: str, act: str = "improve the model or its data") -> GateFailed:
+    return GateFailed("evaluation", what, where=f"models/{work.model.name}/model.yaml: gates", got=got, allowed=allowed, act=act)
+
+
+def _shown(found: Interval) -> str:
+    return f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"

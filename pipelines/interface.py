@@ -1,0 +1,69 @@
+"""Step 2, interface: what a release takes and answers may grow, but nothing that the champion's consumers rely on may go."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from infra.release import load
+from pipelines.artifacts import Interface
+from pipelines.digests import of_value
+from pipelines.failures import GateFailed
+from pipelines.model import Model
+from pipelines.work import Work
+
+
+def of_model(model: Model) -> dict[str, Any]:
+    """The part of release.json that consumers see: the inputs with their ranges, and the output with its labels."""
+    return {
+        "inputs": [
+            {"name": name, "type": each.type, "min": _plain(each.min, each.type), "max": _plain(each.max, each.type)}
+            for name, each in model.inputs.items()
+        ],
+        "output": {"type": model.output.type, "labels": list(model.output.labels)},
+    }
+
+
+def breaks(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+    """What a consumer of ``before`` would lose with ``after``, in words; empty when nothing.
+
+    An input that is new, gone, of another type or narrowed refuses requests that were right; a label that is gone is waited for in vain.
+    """
+    was = {each["name"]: each for each in before["inputs"]}
+    now = {each["name"]: each for each in after["inputs"]}
+    found = [f"input '{name}' is new, requests without it would be refused" for name in now if name not in was]
+    found += [f"input '{name}' is gone, requests with it would be refused" for name in was if name not in now]
+    for name in was.keys() & now.keys():
+        old, new = was[name], now[name]
+        if old["type"] != new["type"] and (old["type"], new["type"]) != ("int", "float"):
+            found.append(f"input '{name}' was {old['type']}, is {new['type']}")
+        if new["min"] > old["min"] or new["max"] < old["max"]:
+            found.append(f"input '{name}' took {old['min']} to {old['max']}, takes {new['min']} to {new['max']}")
+    if before["output"]["type"] != after["output"]["type"]:
+        found.append(f"the output was of type {before['output']['type']}, is {after['output']['type']}")
+    gone = [label for label in before["output"].get("labels", []) if label not in after["output"].get("labels", [])]
+    found += [f"label '{label}' is gone" for label in gone]
+    return sorted(found)
+
+
+def check_interface(work: Work) -> Interface:
+    """Compare with the champion's interface. Raises GateFailed that names each input or label."""
+    after = of_model(work.model)
+    if work.champion is not None:
+        champion = load(work.store, work.model.name, work.champion)
+        before = json.loads((work.file(champion.bento.path) / "release" / "release.json").read_bytes())
+        lost = breaks(before, after)
+        if lost:
+            raise GateFailed(
+                "interface",
+                f"consumers of release {work.champion} would break",
+                where=f"models/{work.model.name}/model.yaml",
+                got="; ".join(lost),
+                allowed="wider ranges and more labels; no input added, removed or narrowed, no label dropped",
+                act="undo it, or make a new model beside this one and move its consumers",
+            )
+    return Interface(digest=of_value(after), compared_with=work.champion)
+
+
+def _plain(value: float, kind: str) -> float | int:
+    return int(value) if kind == "int" else float(value)

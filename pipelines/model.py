@@ -1,0 +1,228 @@
+"""``model.yaml``: what a data scientist writes about a model, typed and checked once.
+
+Unknown and duplicate keys are refused. Every default of the pipeline stands here.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from infra.errors import ConfigError
+from infra.release import MODEL_NAME
+
+MetricName = Literal["accuracy", "macro-f1", "log-loss"]
+Column = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,62}$")]
+MAX_FILE_BYTES = 200_000
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, alias_generator=lambda name: name.replace("_", "-"), populate_by_name=True
+    )
+
+
+class Input(_Section):
+    """One input: requests and training data outside of ``min`` to ``max`` are refused."""
+
+    type: Literal["float", "int"]
+    min: float
+    max: float
+    unit: str = ""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Input:
+        if self.min >= self.max:
+            raise ValueError(f"min must be below max, not {self.min} and {self.max}")
+        return self
+
+
+class Output(_Section):
+    """What the model answers, and the column of the data that holds the truth."""
+
+    type: Literal["class"]
+    column: Column
+    labels: list[Annotated[str, Field(min_length=1, max_length=100)]] = Field(min_length=2, max_length=1000)
+
+    @field_validator("labels")
+    @classmethod
+    def _distinct(cls, labels: list[str]) -> list[str]:
+        if len(set(labels)) < len(labels):
+            raise ValueError("labels must differ from each other")
+        if labels != sorted(labels):
+            raise ValueError(f"labels stand in alphabetical order, as scikit-learn gives their probabilities: {sorted(labels)}")
+        return labels
+
+
+class Data(_Section):
+    """Where the rows come from and what they must be like before anything is trained on them."""
+
+    batches: str = Field("data/batches", description="Folder of CSV files, one a batch, named by the date on which it arrives.")
+    first_until: date | None = Field(None, description="The first release is made from the batches up to this date.")
+    minimum_rows: int = Field(gt=0)
+    minimum_class_share: float = Field(0.1, gt=0, lt=1)
+    reference: str = Field("expectations.json", description="Histograms that the data is compared with.")
+    maximum_divergence: float = Field(0.2, gt=0, description="Kullback-Leibler divergence from the reference, in nats.")
+
+
+class Training(_Section):
+    """What ``estimator(parameters, seed)`` of train.py is called with, and how long fitting may take."""
+
+    seed: int = Field(0, ge=0, le=2**32 - 1)
+    parameters: dict[str, str | int | float | bool | None] = {}
+    time_limit_seconds: float = Field(600, gt=0)
+    trusted_types: list[str] = Field([], description="Types beyond scikit-learn's own that the saved model may hold.")
+
+
+class ComparisonGate(_Section):
+    """When a challenger is good enough beside the champion: not worse than by ``margin`` (non-inferiority)."""
+
+    metric: MetricName = "accuracy"
+    margin: float = Field(ge=0)
+    minimum_rows: int = Field(30, gt=0)
+    insufficient_evidence: Literal["block", "allow"] = "block"
+    allowed_because: str = ""
+
+    @model_validator(mode="after")
+    def _says_why(self) -> ComparisonGate:
+        if self.insufficient_evidence == "allow" and not self.allowed_because.strip():
+            raise ValueError("'insufficient-evidence: allow' needs its reason in 'allowed-because'; it goes into the record")
+        return self
+
+
+class Gates(_Section):
+    """Thresholds on the holdout: the value itself, not its interval, is held against ``minimum`` and ``maximum``."""
+
+    minimum: dict[MetricName, float] = {}
+    maximum: dict[MetricName, float] = {}
+    comparison: ComparisonGate
+    test_seconds: float = Field(300, gt=0)
+
+    @model_validator(mode="after")
+    def _something(self) -> Gates:
+        if not self.minimum and not self.maximum:
+            raise ValueError("give at least one threshold, such as minimum: {accuracy: 0.8}")
+        return self
+
+
+class Model(_Section):
+    """A model folder's ``model.yaml``."""
+
+    name: str = Field(pattern=f"^{MODEL_NAME}$")
+    description: str = Field(min_length=1)
+    owner: str = Field(min_length=1)
+    inputs: dict[Column, Input] = Field(min_length=1, max_length=1000)
+    output: Output
+    data: Data
+    holdout: float = Field(0.3, gt=0, lt=0.9, description="Share of the rows that no release is ever trained on.")
+    training: Training = Training()
+    gates: Gates
+    golden: int = Field(40, ge=30, le=10_000, description="Number of golden requests.")
+    tolerance: float = Field(1e-5, gt=0, le=0.01, description="How far a probability may be from scikit-learn's.")
+    maximum_rows: int = Field(1000, gt=0, le=100_000, description="Rows in one request.")
+
+    @model_validator(mode="after")
+    def _label_apart(self) -> Model:
+        if self.output.column in self.inputs:
+            raise ValueError(f"'{self.output.column}' is an input and the output")
+        return self
+
+
+def read(folder: Path) -> Model:
+    """Read and check a model folder's ``model.yaml``. Raises ConfigError that names file, key, value, what is allowed and the next act."""
+    path = folder / "model.yaml"
+    shown = f"{folder.parent.name}/{folder.name}/model.yaml"
+    if not path.is_file():
+        have = ", ".join(sorted(found.parent.name for found in folder.parent.glob("*/model.yaml"))) or "none yet"
+        raise ConfigError("there is no such model", where=shown, got=folder.name, allowed=have, act="choose one of these: MODEL=…")
+    try:
+        text = path.read_text(encoding="utf-8")
+        if len(text) > MAX_FILE_BYTES:
+            raise ConfigError("is far too large", where=shown, got=f"{len(text)} characters", allowed=f"at most {MAX_FILE_BYTES}")
+        document = yaml.load(text, Loader=_StrictLoader)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"is not plain YAML: {reason}", where=shown, act="mend that line") from None
+    if not isinstance(document, dict):
+        raise ConfigError("is empty or no mapping", where=shown, got=document, allowed="keys such as name, inputs, output, data, gates")
+    try:
+        model = Model.model_validate(document)
+    except ValidationError as error:
+        raise _problem(error, shown) from None
+    if model.name != folder.name:
+        raise ConfigError(
+            "the name is not the folder's", where=f"{shown}: name", got=model.name, allowed=folder.name, act="rename one of them"
+        )
+    return model
+
+
+def _problem(error: ValidationError, shown: str) -> ConfigError:
+    problem = error.errors(include_url=False)[0]
+    location = [str(part) for part in problem["loc"] if part != "[key]"]
+    section, parent = _section(location[:-1])
+    where = f"{shown}: {'.'.join(location)}" if location else shown
+    allowed = ", ".join(field.alias or name for name, field in section.model_fields.items()) if section else ""
+    if problem["type"] == "extra_forbidden":
+        return ConfigError(f"unknown key '{location[-1]}'", where=where, got=problem["input"], allowed=allowed, act="correct or remove it")
+    if problem["type"] == "missing":
+        return ConfigError(f"'{location[-1]}' is missing", where=where, allowed=f"the keys of '{parent}': {allowed}", act="add it")
+    field = (
+        next((field for name, field in section.model_fields.items() if (field.alias or name) == location[-1]), None) if section else None
+    )
+    message = problem["msg"].removeprefix("Value error, ")
+    return ConfigError(
+        message, where=where, got=problem["input"], allowed=(field.description or "") if field else "", act="change this value"
+    )
+
+
+def _section(location: list[str]) -> tuple[type[BaseModel] | None, str]:
+    """The section in which a problem lies, and its name: walks the types along the location."""
+    section: type[BaseModel] | None = Model
+    known: dict[tuple[str, ...], type[BaseModel]] = {
+        ("output",): Output,
+        ("data",): Data,
+        ("training",): Training,
+        ("gates",): Gates,
+        ("gates", "comparison"): ComparisonGate,
+    }
+    if len(location) == 2 and location[0] == "inputs":
+        section = Input
+    elif location:
+        section = known.get(tuple(location))
+    return section, ".".join(location) or "model.yaml"
+
+
+def as_cell(value: object, kind: str) -> float | int | None:
+    """A cell of the data as a number of the given type; None when it is none (text, NaN, infinite, a fraction for ``int``)."""
+    try:
+        number = float(str(value))
+    except ValueError:
+        return None
+    if not math.isfinite(number) or (kind == "int" and number != int(number)):
+        return None
+    return int(number) if kind == "int" else number
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """Safe YAML that refuses what a reviewer would overlook: duplicate keys and aliases."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.events.AliasEvent):
+            raise yaml.YAMLError("aliases are not allowed")
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if isinstance(key, list | dict):
+                raise yaml.YAMLError(f"a key must be plain text (line {key_node.start_mark.line + 1})")
+            if key in seen:
+                raise yaml.YAMLError(f"key '{key}' stands twice (line {key_node.start_mark.line + 1})")
+            seen.add(key)
+        return super().construct_mapping(node, deep)

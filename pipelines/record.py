@@ -1,0 +1,77 @@
+"""Step 10, record: the Bento gets its place, then the release record makes the release exist, all or nothing."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from infra.release import FORMAT, record_path, tree_digest, write
+from pipelines.artifacts import Evaluation, Interface, Packaged, Recorded, Registered, Snapshot, Validation, Verified
+from pipelines.commit import of_folder
+from pipelines.failures import StepFailed
+from pipelines.store import now, place_folder
+from pipelines.work import Work
+
+GATES = ("data", "interface", "training-tests", "evaluation", "oracle", "golden", "service")
+"""The gates of a release, in the order in which they are passed. A failed one ends the run, so a record only ever says ``pass``."""
+
+
+def record(
+    work: Work,
+    snapshot: Snapshot,
+    interface: Interface,
+    validation: Validation,
+    evaluation: Evaluation,
+    packaged: Packaged,
+    verified: Verified,
+    registered: Registered,
+) -> Recorded:
+    """Write release ``work.number``. Raises ReleaseError when its number was taken meanwhile, OSError when the store refuses."""
+    del validation, verified
+    bento = f"bentos/{work.model.name}/{work.number}"
+    work.file(bento).parent.mkdir(parents=True, exist_ok=True)
+    if record_path(work.store, work.model.name, work.number).exists():
+        raise StepFailed(
+            "the number was taken meanwhile", where=str(record_path(work.store, work.model.name, work.number)), act="run again"
+        )
+    place_folder(work.file(packaged.bento), work.file(bento))
+    if tree_digest(work.file(bento) / "src") != packaged.digest:
+        raise StepFailed("the Bento changed while it was copied", where=str(work.file(bento)), act="run the same command again")
+    written = write(work.store, _document(work, snapshot, interface, evaluation, packaged, registered, f"{bento}/src"))
+    path = record_path(work.store, work.model.name, work.number).relative_to(work.store)
+    return Recorded(release=written.release, path=path.as_posix(), digest=written.digest)
+
+
+def _document(
+    work: Work, snapshot: Snapshot, interface: Interface, evaluation: Evaluation, packaged: Packaged, registered: Registered, source: str
+) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "model": work.model.name,
+        "release": work.number,
+        "created": now(),
+        "reason": _reason(work, evaluation, packaged),
+        "owner": work.model.owner,
+        "commit": dict(of_folder(work.root, work.folder)),
+        "code": work.code,
+        "environment": work.environment,
+        "snapshot": {"digest": snapshot.digest, "rows": snapshot.rows, "first": snapshot.first, "last": snapshot.last},
+        "parameters": {**work.model.training.parameters, "seed": work.model.training.seed},
+        "metrics": {name: asdict(value) for name, value in evaluation.metrics.items()},
+        "comparison": asdict(evaluation.comparison) if evaluation.comparison else None,
+        "gates": dict.fromkeys(GATES, "pass"),
+        "runtime": packaged.runtime,
+        "golden": {"count": packaged.golden_count, "digest": packaged.golden_digest},
+        "bento": {"path": source, "digest": packaged.digest},
+        "interface": interface.digest,
+        "tracking": {"run": registered.run, "version": registered.version},
+    }
+
+
+def _reason(work: Work, evaluation: Evaluation, packaged: Packaged) -> str:
+    reason = work.reason
+    if evaluation.allowed_because:
+        reason += f"; too little evidence against the champion, allowed by model.yaml: {evaluation.allowed_because}"
+    if packaged.fallback_because:
+        reason += f"; served by skops: {packaged.fallback_because}"
+    return reason

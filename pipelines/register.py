@@ -1,0 +1,134 @@
+"""Step 9, register: the run and the model go into MLflow; the version is a ``candidate`` until its release record stands.
+
+A version is found again by the digest of the package, so a run that was killed after it repeats nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from pipelines import rows
+from pipelines.artifacts import Evaluation, Packaged, Registered, Snapshot, Trained, Verified
+from pipelines.commit import of_folder
+from pipelines.failures import StepFailed
+from pipelines.train import load
+from pipelines.work import Work
+
+STATE, RELEASE, PACKAGE = "mldelivery.state", "mldelivery.release", "mldelivery.package"
+
+
+def register(
+    work: Work, snapshot: Snapshot, trained: Trained, evaluation: Evaluation, packaged: Packaged, verified: Verified
+) -> Registered:
+    """Track the training and register its model as a candidate. Raises StepFailed when MLflow cannot be reached or refuses."""
+    del verified  # only what passed every gate is registered
+    with reached(work) as client:
+        return _known(client, work, packaged) or _new(client, work, snapshot, trained, evaluation, packaged)
+
+
+def tracking_uri(store: Path) -> str:
+    """``MLFLOW_TRACKING_URI``, or the store's own SQLite file: no server need be up, and the local one shows the same file."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(store / 'mlflow' / 'mlflow.db').absolute()}"
+
+
+@contextlib.contextmanager
+def reached(work: Work) -> Iterator[Any]:
+    """MLflow's client. All that it raises becomes one StepFailed that says where it was looked for; a full disk stays an OSError."""
+    uri = tracking_uri(work.store)
+    if uri.startswith("sqlite:"):
+        (work.store / "mlflow" / "artifacts").mkdir(parents=True, exist_ok=True)
+    import mlflow
+
+    try:
+        mlflow.set_tracking_uri(uri)
+        mlflow.set_registry_uri(uri)
+        yield mlflow.MlflowClient()
+    except (StepFailed, OSError):
+        raise
+    except Exception as error:  # its stores raise what their drivers raise
+        reason = " ".join(str(error).split())[:300]
+        act = "free some space" if "full" in reason else "start it (make up), or correct MLFLOW_TRACKING_URI"
+        raise StepFailed(
+            f"MLflow refused: {type(error).__name__}: {reason}",
+            where=uri,
+            allowed="a tracking store that answers",
+            act=f"{act}, then run the same command again: it goes on from here",
+        ) from None
+
+
+def _known(client: Any, work: Work, packaged: Packaged) -> Registered | None:
+    """The version that an earlier, killed run made of the same package."""
+    for found in client.search_model_versions(f"name = '{work.model.name}'"):
+        if found.tags.get(PACKAGE) == packaged.digest:
+            return Registered(run=found.run_id, version=int(found.version))
+    return None
+
+
+def _new(client: Any, work: Work, snapshot: Snapshot, trained: Trained, evaluation: Evaluation, packaged: Packaged) -> Registered:
+    import mlflow
+    from mlflow.models import infer_signature
+
+    name = work.model.name
+    model = load(work.file(trained.model), work.model.training.trusted_types)
+    frame = rows.part(rows.read(work.file(snapshot.path)), held_out=False)
+    example = frame[list(work.model.inputs)].head(50)
+    commit = of_folder(work.root, work.folder)
+    tags = {
+        RELEASE: str(work.number),
+        PACKAGE: packaged.digest,
+        "mldelivery.commit": commit["sha"] + (" dirty" if commit["dirty"] else ""),
+        "mldelivery.snapshot": snapshot.digest,
+        "mldelivery.environment": work.environment,
+        "mldelivery.code": work.code,
+    }
+    mlflow.set_experiment(experiment_id=_experiment(client, work))
+    with mlflow.start_run(run_name=f"{name}-{work.number}", tags=tags) as run:
+        mlflow.log_params({**work.model.training.parameters, "seed": work.model.training.seed})
+        mlflow.log_metrics({key: value for metric, found in evaluation.metrics.items() for key, value in _flat(metric, found)})
+        mlflow.log_input(_dataset(frame[[*work.model.inputs, work.model.output.column]], snapshot), context="training")
+        info = mlflow.sklearn.log_model(
+            model,
+            name="model",
+            serialization_format="skops",
+            skops_trusted_types=work.model.training.trusted_types or None,
+            signature=infer_signature(example, model.predict(example.to_numpy())),
+            pip_requirements=[f"{package}=={version(package)}" for package in ("scikit-learn", "skops", "numpy")],
+        )
+    _ensure_model(client, work)
+    made = client.create_model_version(name, source=info.model_uri, run_id=run.info.run_id, tags={**tags, STATE: "candidate"})
+    return Registered(run=run.info.run_id, version=int(made.version))
+
+
+def _experiment(client: Any, work: Work) -> str:
+    found = client.get_experiment_by_name(work.model.name)
+    if found is not None:
+        return str(found.experiment_id)
+    local = (work.store / "mlflow" / "artifacts" / work.model.name).absolute().as_uri()
+    location = local if tracking_uri(work.store).startswith("sqlite:") else None
+    return str(client.create_experiment(work.model.name, artifact_location=location))
+
+
+def _ensure_model(client: Any, work: Work) -> None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.create_registered_model(work.model.name, description=work.model.description)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+
+
+def _dataset(frame: Any, snapshot: Snapshot) -> Any:
+    """The training rows as MLflow shows them, under the snapshot's own digest (MLflow's covers the first 10,000 rows only)."""
+    import mlflow
+
+    return mlflow.data.from_pandas(frame, source=snapshot.path, name="snapshot", digest=snapshot.digest.removeprefix("sha256:")[:36])
+
+
+def _flat(metric: str, found: Any) -> list[tuple[str, float]]:
+    return [(metric, found.value), (f"{metric}-low", found.low), (f"{metric}-high", found.high)]

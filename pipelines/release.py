@@ -1,0 +1,179 @@
+"""``python -m pipelines release``: make a release of a model, or of every model that has none yet."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from infra.errors import DeliveryError
+
+if TYPE_CHECKING:
+    from pipelines.run import Outcome
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Options:
+    """The command line, read."""
+
+    models: list[str]
+    until: date | None
+    force: bool
+    first: bool
+    champion: str | None
+    as_json: bool
+    store: Path
+    folders: Path
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command; 0: a release exists (new or the same as before), 1: a gate or step failed, 2: the command line is wrong."""
+    options = _read(arguments)
+    code, ended = 0, []
+    for name in options.models:
+        try:
+            ended.append(_run(options, name))
+        except DeliveryError as error:
+            print(f"{name}: no release was made\n{error}", file=sys.stderr)
+            ended.append(_failure(name, error))
+            code = 1
+    if options.as_json:
+        print(json.dumps(ended[0] if len(ended) == 1 else ended))
+    return code
+
+
+def champion_of(root: Path, model: str) -> int | None:
+    """The number that the local stack's file says of a model; None when it says ``none``, or nothing about the model.
+
+    Raises ConfigError when the file is wrong.
+    """
+    from infra.config import file_name, load
+
+    if not (root / file_name("local")).is_file():
+        return None
+    config = load(root, "local").models.get(model)
+    return config.champion if config else None
+
+
+def release(
+    root: Path,
+    model: str,
+    *,
+    store: Path,
+    folders: Path | None = None,
+    first: bool = False,
+    until: date | None = None,
+    force: bool = False,
+    champion: str | None = None,
+) -> Outcome:
+    """Make a release of a model and tell of its progress on stderr.
+
+    ``first``: only for a model without any release, from its data up to ``first-until``. ``champion``: the number to compare with, or
+    ``none``; without it, what the local stack's file says. Raises DeliveryError.
+    """
+    from infra.release import load, numbers
+    from pipelines.model import read
+    from pipelines.run import Outcome, make_release
+
+    folder = (folders or root / "models") / model
+    have = numbers(store, model)
+    if first and have:
+        _say(f"{model} has release {have[-1]} already")
+        return Outcome(load(store, model, have[-1]), is_new=False, seconds=0.0)
+    until = until or (read(folder).data.first_until if first else None) or date.today()
+    against = _number(root, model, champion) if have or champion else None
+    outcome = make_release(root, store, folder, until=until, champion=against, force=force, say=_say)
+    number = outcome.record.release
+    if outcome.is_new:
+        _say(f"{model}: release {number} is made ({outcome.seconds:.1f} s). Serve it: make promote MODEL={model} RELEASE={number}")
+    else:
+        _say(f"{model}: nothing changed since release {number}; nothing was made ({outcome.seconds:.1f} s). Make one anyway: FORCE=1")
+    return outcome
+
+
+def _run(options: Options, model: str) -> dict[str, Any]:
+    outcome = release(
+        ROOT,
+        model,
+        store=options.store,
+        folders=options.folders,
+        first=options.first,
+        until=options.until,
+        force=options.force,
+        champion=options.champion,
+    )
+    return {
+        "model": model,
+        "status": "released" if outcome.is_new else "unchanged",
+        "release": outcome.record.release,
+        "seconds": round(outcome.seconds, 2),
+        "record": outcome.record.as_document(),
+    }
+
+
+def _number(root: Path, model: str, champion: str | None) -> int | None:
+    """The release to compare with. While a store has no release there is none, whatever the stack's file says it will be."""
+    if champion is None:
+        return champion_of(root, model)
+    return None if champion == "none" else int(champion)
+
+
+def _failure(name: str, error: DeliveryError) -> dict[str, Any]:
+    gate = getattr(error, "gate", None)
+    steps = list(getattr(error, "__notes__", []))
+    return {
+        "model": name,
+        "status": "failed",
+        "gate": gate,
+        "step": steps[0] if steps else None,
+        "what": error.what,
+        "where": error.where,
+        "got": None if error.got is None else str(error.got),
+        "allowed": error.allowed,
+        "act": error.act,
+    }
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _read(arguments: list[str]) -> Options:
+    parser = argparse.ArgumentParser(
+        prog="python -m pipelines release",
+        description="Make a release: snapshot, validate, train, test, evaluate, package, register, record.",
+    )
+    parser.add_argument("model", nargs="*", help="folder in models/; with --first, all of them when none is named")
+    parser.add_argument("--until", type=_date, metavar="DATE", help="take the batches dated up to this day (default: today)")
+    parser.add_argument("--force", action="store_true", help="make a release although nothing changed")
+    parser.add_argument("--first", action="store_true", help="only for a model without any release, from its data up to 'first-until'")
+    parser.add_argument(
+        "--champion", type=_champion_word, metavar="N|none", help="compare with this release (default: what Pulumi.local.yaml says)"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout at the end")
+    parser.add_argument("--store", type=Path, default=ROOT / ".local", metavar="DIR", help="where releases lie (default: .local)")
+    parser.add_argument("--models", type=Path, default=ROOT / "models", metavar="DIR", help="where model folders lie (default: models)")
+    read = parser.parse_args(arguments)
+    names = read.model or (sorted(path.parent.name for path in read.models.glob("*/model.yaml")) if read.first else [])
+    if not names:
+        parser.error("name a model, such as: release iris")
+    return Options(names, read.until, read.force, read.first, read.champion, read.json, read.store.absolute(), read.models.absolute())
+
+
+def _date(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no date such as 2026-10-31") from None
+
+
+def _champion_word(text: str) -> str:
+    if text != "none" and not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"{text!r} is no release number, nor none")
+    return text

@@ -1,0 +1,252 @@
+"""Runs the list of steps for one model: what was done is not done again, and a run that was killed goes on where it was."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from infra import release
+from infra.errors import DeliveryError
+from infra.release import Release, file_digest, record_path
+from pipelines import apart, digests
+from pipelines.artifacts import Recorded, Registered, Snapshot
+from pipelines.failures import StepFailed
+from pipelines.model import Model, read
+from pipelines.snapshot import arrived
+from pipelines.steps import STEPS, Step
+from pipelines.store import Steps, locked
+from pipelines.words import describe
+from pipelines.work import Work
+
+FIXED_SECONDS = 600.0
+OUTSIDE = {"snapshot": ("path",), "record": ("path",)}
+"""Files outside of its own folder that a step's artifact names, by field."""
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended: a new release, or the one that is the same already."""
+
+    record: Release
+    is_new: bool
+    seconds: float
+
+
+def make_release(
+    root: Path, store: Path, folder: Path, *, until: date, champion: int | None, force: bool = False, say: Say = lambda _: None
+) -> Outcome:
+    """Make a release of the model in ``folder``, or find the one that was made from the same things.
+
+    Raises DeliveryError: ConfigError for model.yaml, GateFailed for a gate, StepFailed for a step, PlatformError when another run is at it.
+    """
+    started = time.monotonic()
+    model = read(folder)
+    _check_champion(store, model.name, champion)
+    work = _work(root, store, folder, model, until, champion)
+    with _disk_errors(store), locked(store, model.name):
+        run = _Run(replace(work, number=_next_number(store, model.name)), say)
+        snapshot = run.step(STEPS[0])
+        same = None if force else find_same(store, model.name, snapshot.digest, work.code, work.environment)
+        if same is not None:
+            run.finish(same)
+            return Outcome(same, is_new=False, seconds=time.monotonic() - started)
+        apart.prepare()
+        run.because(reason(store, model.name, snapshot, work.code, work.environment, force=force))
+        for step in STEPS[1:-1]:
+            run.step(step)
+        run.announce()
+        recorded: Recorded = run.artifacts["recorded"]
+        return Outcome(release.load(store, model.name, recorded.release), is_new=True, seconds=time.monotonic() - started)
+
+
+def find_same(store: Path, model: str, snapshot: str, code: str, environment: str) -> Release | None:
+    """The newest release that was made from the same snapshot, code (parameters are part of it) and environment."""
+    for number in reversed(release.numbers(store, model)):
+        record = release.load(store, model, number)
+        if (record.snapshot.digest, record.code, record.environment) == (snapshot, code, environment):
+            return record
+    return None
+
+
+def reason(store: Path, model: str, snapshot: Snapshot, code: str, environment: str, *, force: bool = False) -> str:
+    """Why a release is made, compared with the newest one: ``new data``, ``new code``, ``new environment``, or asked for."""
+    numbers = release.numbers(store, model)
+    if not numbers:
+        return "first release"
+    last = release.load(store, model, numbers[-1])
+    found = []
+    if last.snapshot.digest != snapshot.digest:
+        found.append(f"new data ({last.snapshot.rows} -> {snapshot.rows} rows, to {snapshot.last})")
+    if last.code != code:
+        found.append("new code")
+    if last.environment != environment:
+        found.append("new environment")
+    return ", ".join(found) or ("asked for, nothing changed" if force else "same as an older release")
+
+
+def plan(root: Path, store: Path, folder: Path, *, until: date) -> str | None:
+    """Why a model needs a run, or None when its newest data and code are released. Takes the snapshot, nothing else."""
+    model = read(folder)
+    work = _work(root, store, folder, model, until, None)
+    with _disk_errors(store), locked(store, model.name):
+        snapshot = _Run(work, lambda _: None).step(STEPS[0])
+    if find_same(store, model.name, snapshot.digest, work.code, work.environment) is not None:
+        return None
+    return reason(store, model.name, snapshot, work.code, work.environment)
+
+
+class _Run:
+    """One run: the artifacts so far, and how to get the next one."""
+
+    def __init__(self, work: Work, say: Say) -> None:
+        self.artifacts: dict[str, Any] = {}
+        self._work, self._say = work, say
+        self._steps = Steps(work.store, work.model.name)
+        self._steps.sweep()
+
+    def because(self, reason: str) -> None:
+        """Note why the release is made."""
+        self._say(f"{self._work.model.name}: release {self._work.number}, {reason}")
+        self._work = replace(self._work, reason=reason)
+
+    def step(self, step: Step) -> Any:
+        """The step's artifact: found whole from before, or made now."""
+        key = self._key(step)
+        found = self._steps.find(step.name, key)
+        if found is not None:
+            artifact = msgspec.convert(found.artifact, step.result_type())
+            self._say(f"  {step.name:<10} {describe(artifact)} (done before)")
+        else:
+            started = time.monotonic()
+            artifact = self._make(step, key)
+            self._say(f"  {step.name:<10} {describe(artifact)} ({time.monotonic() - started:.1f} s)")
+        self.artifacts[step.gives] = artifact
+        return artifact
+
+    def announce(self) -> None:
+        """Tell the registry; when it does not answer the release stands all the same, and the next run tells it."""
+        try:
+            self.step(STEPS[-1])
+        except StepFailed as error:
+            self._say(f"  {STEPS[-1].name:<10} not yet, the next run does it: {error}")
+
+    def finish(self, record: Release) -> None:
+        """Do what a killed run left to do after its record stood."""
+        if record.tracking is None:
+            return
+        self.artifacts["registered"] = Registered(run=record.tracking.run, version=record.tracking.version)
+        path = record_path(self._work.store, record.model, record.release).relative_to(self._work.store)
+        self.artifacts["recorded"] = Recorded(release=record.release, path=path.as_posix(), digest=record.digest)
+        if self._steps.find(STEPS[-1].name, self._key(STEPS[-1])) is None:
+            apart.prepare()
+            self.announce()
+
+    def _key(self, step: Step) -> str:
+        work = self._work
+        settings: dict[str, Callable[[], object]] = {
+            "batches": lambda: (
+                [(path.name, file_digest(path)) for path in arrived(work.folder, work.model, work.until)]
+                + [[(name, each.type) for name, each in work.model.inputs.items()], work.model.holdout]
+            ),
+            "code": lambda: work.code,
+            "environment": lambda: work.environment,
+            "champion": lambda: work.champion and release.load(work.store, work.model.name, work.champion).digest,
+            "number": lambda: work.number,
+            "reason": lambda: work.reason,
+            "tracking": lambda: _tracking(work.store),
+        }
+        inputs = {name: asdict(self.artifacts[name]) for name in step.needs()}
+        return digests.of_value([step.name, step.version, [settings[name]() for name in step.settings], inputs])
+
+    def _make(self, step: Step, key: str) -> Any:
+        with self._steps.opened(step.name, key) as output:
+            work = replace(self._work, output=output, place=self._steps.place(step.name, key))
+            arguments = [work, *(self.artifacts[name] for name in step.needs())]
+            started = time.monotonic()
+            try:
+                artifact = self._call(step, output, arguments)
+            except DeliveryError as error:
+                _leave_trace(work)
+                error.add_note(step.name)
+                raise
+            except OSError as error:
+                error.add_note(step.name)
+                raise
+            outside = tuple(getattr(artifact, field) for field in OUTSIDE.get(step.name, ()))
+            self._steps.keep(step.name, key, output, asdict(artifact), time.monotonic() - started, outside)
+            return artifact
+
+    def _call(self, step: Step, output: Path, arguments: list[Any]) -> Any:
+        if not step.apart:
+            return step.load()(*arguments)
+        model: Model = self._work.model
+        seconds = {"training": model.training.time_limit_seconds, "tests": model.gates.test_seconds, "fixed": FIXED_SECONDS}[step.limit]
+        return apart.run(step.load(), *arguments, seconds=seconds, log=output / "log.txt", what=f"step '{step.name}'")
+
+
+def _work(root: Path, store: Path, folder: Path, model: Model, until: date, champion: int | None) -> Work:
+    return Work(
+        root=root,
+        store=store,
+        folder=folder,
+        model=model,
+        until=until,
+        champion=champion,
+        number=0,
+        reason="",
+        code=digests.of_code(folder, model.data.batches),
+        environment=digests.of_environment(root),
+    )
+
+
+def _next_number(store: Path, model: str) -> int:
+    return max(release.numbers(store, model), default=0) + 1
+
+
+def _check_champion(store: Path, model: str, champion: int | None) -> None:
+    """Refuse a champion that cannot be compared with before any work is done."""
+    if champion is not None:
+        release.load(store, model, champion, where=f"champion of {model}")
+
+
+@contextlib.contextmanager
+def _disk_errors(store: Path) -> Iterator[None]:
+    """Turn what the disk refuses into an error that names step, file and the next act."""
+    try:
+        yield
+    except OSError as error:
+        step = ", ".join(getattr(error, "__notes__", [])) or "start"
+        act = "free some space" if error.errno == errno.ENOSPC else "make the store writable"
+        raise StepFailed(
+            f"step '{step}' cannot write: {error.strerror or error}",
+            where=str(error.filename or store),
+            act=f"{act}, then run the same command again: it goes on from this step, nothing was half-written",
+        ) from error
+
+
+def _leave_trace(work: Work) -> None:
+    """Keep what a failed step printed or reported, under the name of the step; the newest failure only."""
+    kept = work.trace("")
+    with contextlib.suppress(OSError):
+        shutil.rmtree(kept, ignore_errors=True)
+        kept.mkdir(parents=True)
+        for path in work.output.iterdir():
+            if path.suffix in {".txt", ".log", ".json"}:
+                shutil.copy2(path, kept / path.name)
+
+
+def _tracking(store: Path) -> str:
+    from pipelines.register import tracking_uri
+
+    return tracking_uri(store)

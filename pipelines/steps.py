@@ -1,0 +1,59 @@
+"""The list of steps that make a release. Whoever runs it (the command line here, an orchestrator elsewhere) runs this list."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import typing
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+Limit = typing.Literal["training", "tests", "fixed"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step: the function ``pipelines.<module>.<function>``, imported when it is run.
+
+    Its first parameter is the ``Work``, its others are artifacts, each named like the step output that it needs; ``gives`` names its own.
+    ``version`` goes up when the same inputs would give another result. ``apart``: runs in a process of its own, because it runs the
+    model's code or changes its process; ``limit`` says how long it may take. ``settings`` names what it depends on beside the artifacts.
+    """
+
+    name: str
+    function: str
+    gives: str
+    version: int = 1
+    apart: bool = False
+    limit: Limit = "fixed"
+    settings: tuple[str, ...] = ("code",)
+
+    def load(self) -> Callable[..., Any]:
+        """The step's function."""
+        module, _, name = self.function.rpartition(".")
+        return typing.cast(Callable[..., Any], getattr(importlib.import_module(f"pipelines.{module}"), name))
+
+    def needs(self) -> list[str]:
+        """Names of the artifacts that the function takes."""
+        return list(inspect.signature(self.load()).parameters)[1:]
+
+    def result_type(self) -> type[Any]:
+        """The type of the artifact that the function gives."""
+        return typing.cast(type[Any], typing.get_type_hints(self.load())["return"])
+
+
+STEPS = (
+    Step("snapshot", "snapshot.take_snapshot", "snapshot", settings=("batches",)),
+    Step("interface", "interface.check_interface", "interface", settings=("code", "champion")),
+    Step("validate", "validate.validate", "validation"),
+    Step("train", "train.train", "trained", apart=True, limit="training", settings=("code", "environment")),
+    Step("test", "test.run_tests", "tested", apart=True, limit="tests", settings=("code", "environment")),
+    Step("evaluate", "evaluate.evaluate", "evaluation", apart=True, settings=("code", "environment", "champion")),
+    Step("package", "package.package", "packaged", apart=True, settings=("code", "environment", "number")),
+    Step("verify", "verify.verify", "verified", apart=True, settings=("environment", "number")),
+    Step("register", "register.register", "registered", apart=True, settings=("code", "environment", "number", "tracking")),
+    Step("record", "record.record", "recorded", settings=("code", "environment", "number", "reason")),
+    Step("announce", "announce.announce", "announced", apart=True, settings=("tracking",)),
+)
+"""In the order in which they run. The first seven gates lie before ``register``: only what passed them all reaches the registry."""

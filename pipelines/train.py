@@ -1,0 +1,86 @@
+"""Step 4, train: fit the model's estimator on the rows that are not held out."""
+
+from __future__ import annotations
+
+import importlib.util
+import random
+from pathlib import Path
+from typing import Any
+
+from infra.release import file_digest
+from pipelines import rows
+from pipelines.artifacts import Snapshot, Trained, Validation
+from pipelines.failures import StepFailed
+from pipelines.work import Work
+
+
+def train(work: Work, snapshot: Snapshot, validation: Validation) -> Trained:
+    """Fit ``estimator(parameters, seed)`` of the model's train.py and save it as skops. The same inputs give the same model.
+
+    Raises StepFailed when train.py has no such function or gives no classifier, or the model holds types that model.yaml does not trust.
+    """
+    del validation  # only a snapshot that was found valid is trained on
+    import numpy
+    import skops.io
+
+    training = work.model.training
+    random.seed(training.seed)
+    numpy.random.seed(training.seed)
+    frame = rows.part(rows.read(work.file(snapshot.path)), held_out=False)
+    fitted = _estimator(work).fit(rows.features(frame, list(work.model.inputs)), frame[work.model.output.column].to_numpy(dtype=str))
+    _check_labels(work, fitted)
+    path = work.output / "model.skops"
+    skops.io.dump(fitted, path)
+    load(path, work.model.training.trusted_types)
+    return Trained(model=work.name(path.name), digest=file_digest(path), rows=len(frame), log=work.name("log.txt"))
+
+
+def load(path: Path, trusted: list[str]) -> Any:
+    """A saved model. skops builds only types that it is told to trust, so a file cannot run code of its own. Raises StepFailed."""
+    import skops.io
+
+    unknown = [each for each in skops.io.get_untrusted_types(file=path) if each not in trusted]
+    if unknown:
+        raise StepFailed(
+            "the model holds types that nobody has said to trust",
+            where="model.yaml: training.trusted-types",
+            got=unknown,
+            allowed="scikit-learn's own types and those in the list",
+            act="read what they do, then add them to the list",
+        )
+    return skops.io.load(path, trusted=trusted)
+
+
+def _check_labels(work: Work, fitted: Any) -> None:
+    learned, labels = [str(each) for each in fitted.classes_], list(work.model.output.labels)
+    if learned != labels:
+        raise StepFailed(
+            "the model did not learn every label",
+            where=f"models/{work.model.name}/model.yaml: output.labels",
+            got=learned,
+            allowed=str(labels),
+            act="wait for more data, or lower 'holdout'",
+        )
+
+
+def _estimator(work: Work) -> Any:
+    path = work.folder / "train.py"
+    shown = f"models/{work.model.name}/train.py"
+    if not path.is_file():
+        raise StepFailed("is missing", where=shown, allowed="a function estimator(parameters, seed)", act="write it")
+    spec = importlib.util.spec_from_file_location(f"models.{work.folder.name}.train", path)
+    if spec is None or spec.loader is None:
+        raise StepFailed("cannot be imported", where=shown)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    make = getattr(module, "estimator", None)
+    made = make(dict(work.model.training.parameters), work.model.training.seed) if callable(make) else None
+    if not hasattr(made, "fit") or not hasattr(made, "predict_proba"):
+        raise StepFailed(
+            "gives no classifier",
+            where=shown,
+            got=type(made).__name__ if callable(make) else "no function 'estimator'",
+            allowed="estimator(parameters, seed) that returns a scikit-learn estimator with fit and predict_proba",
+            act="mend it",
+        )
+    return made
