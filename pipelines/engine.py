@@ -105,6 +105,8 @@ class Engine:
             "PULUMI_BACKEND_URL": f"file://{self.root / '.local' / 'state'}",
             "PULUMI_SKIP_UPDATE_CHECK": "true",
             "DO_NOT_TRACK": "1",
+            # Without it the flag --event-log does not exist.
+            "PULUMI_DEBUG_COMMANDS": "true",
         }
         if self.stack == "local":
             # The laptop's state holds no secret; an empty passphrase spares its user a prompt.
