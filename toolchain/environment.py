@@ -98,7 +98,10 @@ def _install(root: Path, venv: Path, wanted: str) -> None:
         if venv.exists():
             say(".venv was not finished by the last run: making it anew")
         shutil.rmtree(venv, ignore_errors=True)
-        run([uv, "venv", "--quiet", "--no-project", "--python", PYTHON, str(venv)], f"making .venv with Python {PYTHON}")
+        try:
+            run([uv, "venv", "--quiet", "--no-project", "--python", PYTHON, str(venv)], f"making .venv with Python {PYTHON}")
+        except SetupError as error:
+            raise SetupError(f"{error}\n  Do: install Python 3.11, 3.12 or 3.13 so that it is on PATH, then run again.") from error
     files = [str(root / name) for name in REQUIREMENTS]
     say("installing the Python packages that the requirements pin, hashes checked")
     environ = {**os.environ, "VIRTUAL_ENV": str(venv)}

@@ -29,7 +29,8 @@ def engine(root: Path, version: str, into: Path) -> str:
     """Build the CLI and the language host into ``into`` and say what they are made from. Raises `SetupError` with Go's own last lines."""
     source = root / "toolchain" / "engine"
     go, environ = _go(root, source)
-    say(f"building Pulumi {version} from its pinned Go modules: some minutes the first time; if interrupted, the next call goes on")
+    say(f"building Pulumi {version} from its pinned Go modules: some minutes and 3.5 GB of disk the first time")
+    say("if interrupted, the next call goes on from there")
     host = module_version(source / "python-host" / "go.mod", SDK)
     _build(go, source / "python-host", HOST, into / "pulumi-language-python", f"v{host}", environ)
     folder = Path(
