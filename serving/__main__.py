@@ -26,7 +26,7 @@ SHUTDOWN_SECONDS = 10
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m serving", description="Serve the release in ./release (see serving/release_file.py).")
-    parser.add_argument("--port", type=int, required=True, help="0 takes any free port")
+    parser.add_argument("--port", type=_port, required=True, help="0 takes any free port")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--request-log", type=Path, help="file for one JSON line a prediction")
     options = parser.parse_args()
@@ -81,10 +81,18 @@ def _listen(host: str, port: int) -> socket.socket:
         listener = socket.socket(family, kind, protocol)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
-    except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise CannotServe(f"port {port} on {host} cannot be had: {reason}; stop what listens there or choose another with --port") from None
+    except OSError as error:
+        raise CannotServe(
+            f"port {port} on {host} cannot be had: {error.strerror}; stop what listens there or choose another with --port"
+        ) from None
     return listener
+
+
+def _port(text: str) -> int:
+    # The system's resolver takes 99999 for 34463.
+    if not text.isascii() or not text.isdigit() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port (0 to 65535)")
+    return int(text)
 
 
 def _exit_quietly(*_: object) -> NoReturn:

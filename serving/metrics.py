@@ -17,7 +17,7 @@ class Metrics:
     """Counters of one server. Children of labelled metrics are bound beforehand, since the look-up costs more than the count."""
 
     def __init__(self, release: ReleaseFile) -> None:
-        disable_created_metrics()
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
         fixed = {"model": release.model, "release": str(release.release)}

@@ -1,8 +1,8 @@
 """The release as a BentoML service: ``bentoml serve`` and ``bentoml containerize`` answer exactly as ``python -m serving`` does.
 
-The pipeline copies this file to ``<bento>/src/service.py``, the package to ``<bento>/src/serving/`` and adds ``<bento>/src/release/``; nothing
-else is needed (``bentoml build`` with ``service: "service:ReleaseService"``). The environment variable SERVING_REQUEST_LOG names the file
-of the request log.
+The pipeline copies this file to ``<bento>/src/service.py``, the package to ``<bento>/src/serving/`` and adds ``<bento>/src/release/``;
+nothing else is needed (``bentoml build`` with ``service: "service:ReleaseService"``). The environment variable SERVING_REQUEST_LOG names
+the file of the request log.
 """
 
 from __future__ import annotations
