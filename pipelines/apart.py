@@ -23,7 +23,20 @@ from pipelines.failures import GateFailed, StepFailed
 
 Result = TypeVar("Result")
 
-PRELOAD = ["sklearn.linear_model", "sklearn.pipeline", "skops.io", "skl2onnx", "onnxruntime", "pyarrow.parquet", "pytest", "mlflow.sklearn"]
+PRELOAD = [
+    "sklearn.linear_model",
+    "sklearn.pipeline",
+    "skops.io",
+    "skl2onnx",
+    "onnxruntime",
+    "pyarrow.parquet",
+    "pytest",
+    "mlflow.sklearn",
+    "mlflow.data.pandas_dataset",
+    "mlflow.store.tracking.sqlalchemy_store",
+    "mlflow.store.model_registry.sqlalchemy_store",
+    "bentoml.bentos",
+]
 
 QUIET = {
     # One thread: sums are added in one order, so the same seed gives the same model; and forking with threads is not safe.

@@ -65,7 +65,6 @@ class Data(_Section):
     batches: str = Field("data/batches", description="Folder of CSV files, one a batch, named by the date on which it arrives.")
     first_until: date | None = Field(None, description="The first release is made from the batches up to this date.")
     minimum_rows: int = Field(gt=0)
-    minimum_class_share: float = Field(0.1, gt=0, lt=1)
     reference: str = Field("expectations.json", description="Histograms that the data is compared with.")
     maximum_divergence: float = Field(0.2, gt=0, description="Kullback-Leibler divergence from the reference, in nats.")
 

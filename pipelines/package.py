@@ -17,7 +17,7 @@ from pipelines.export import Exported, export
 from pipelines.failures import GateFailed
 from pipelines.interface import of_model
 from pipelines.runtime import open_estimator, open_release
-from pipelines.train import load
+from pipelines.train import load, types_to_trust
 from pipelines.work import Work
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def _write_release(work: Work, release: Path, exported: Exported) -> None:
     about: dict[str, Any] = {"format": 1, "model": model.name, "release": work.number, "kind": "tabular", **of_model(model)}
     about |= {"runtime": exported.runtime, "tolerance": model.tolerance, "max-rows": model.maximum_rows}
     if exported.runtime == "skops":
-        about["trusted-types"] = model.training.trusted_types
+        about["trusted-types"] = types_to_trust(release / exported.file)
     (release / "release.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
 
 

@@ -16,7 +16,7 @@ from pipelines import rows
 from pipelines.artifacts import Evaluation, Packaged, Registered, Snapshot, Trained, Verified
 from pipelines.commit import of_folder
 from pipelines.failures import StepFailed
-from pipelines.train import load
+from pipelines.train import load, types_to_trust
 from pipelines.work import Work
 
 STATE, RELEASE, PACKAGE = "mldelivery.state", "mldelivery.release", "mldelivery.package"
@@ -40,11 +40,11 @@ def tracking_uri(store: Path) -> str:
 def reached(work: Work) -> Iterator[Any]:
     """MLflow's client. All that it raises becomes one StepFailed that says where it was looked for; a full disk stays an OSError."""
     uri = tracking_uri(work.store)
-    if uri.startswith("sqlite:"):
-        (work.store / "mlflow" / "artifacts").mkdir(parents=True, exist_ok=True)
     import mlflow
 
     try:
+        if "MLFLOW_TRACKING_URI" not in os.environ:
+            _ensure_database(work.store / "mlflow")
         mlflow.set_tracking_uri(uri)
         mlflow.set_registry_uri(uri)
         yield mlflow.MlflowClient()
@@ -59,6 +59,23 @@ def reached(work: Work) -> Iterator[Any]:
             allowed="a tracking store that answers",
             act=f"{act}, then run the same command again: it goes on from here",
         ) from None
+
+
+def _ensure_database(folder: Path) -> None:
+    """Make the store's database in one visible step: MLflow cannot go on with one whose tables were half made."""
+    final = folder / "mlflow.db"
+    if final.exists():
+        return
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    (folder / "artifacts").mkdir(parents=True, exist_ok=True)
+    partial = folder / f".mlflow.{os.getpid()}.partial"
+    try:
+        SqlAlchemyStore(f"sqlite:///{partial.absolute()}", (folder / "artifacts").absolute().as_uri()).engine.dispose()
+        with contextlib.suppress(FileExistsError):
+            os.link(partial, final)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _known(client: Any, work: Work, packaged: Packaged) -> Registered | None:
@@ -95,7 +112,7 @@ def _new(client: Any, work: Work, snapshot: Snapshot, trained: Trained, evaluati
             model,
             name="model",
             serialization_format="skops",
-            skops_trusted_types=work.model.training.trusted_types or None,
+            skops_trusted_types=types_to_trust(work.file(trained.model)) or None,
             signature=infer_signature(example, model.predict(example.to_numpy())),
             pip_requirements=[f"{package}=={version(package)}" for package in ("scikit-learn", "skops", "numpy")],
         )

@@ -61,7 +61,6 @@ def make_release(
         if same is not None:
             run.finish(same)
             return Outcome(same, is_new=False, seconds=time.monotonic() - started)
-        apart.prepare()
         run.because(reason(store, model.name, snapshot, work.code, work.environment, force=force))
         for step in STEPS[1:-1]:
             run.step(step)
@@ -100,7 +99,7 @@ def plan(root: Path, store: Path, folder: Path, *, until: date) -> str | None:
     model = read(folder)
     work = _work(root, store, folder, model, until, None)
     with _disk_errors(store), locked(store, model.name):
-        snapshot = _Run(work, lambda _: None).step(STEPS[0])
+        snapshot = _Run(work, lambda _: None, only_looks=True).step(STEPS[0])
     if find_same(store, model.name, snapshot.digest, work.code, work.environment) is not None:
         return None
     return reason(store, model.name, snapshot, work.code, work.environment)
@@ -109,9 +108,9 @@ def plan(root: Path, store: Path, folder: Path, *, until: date) -> str | None:
 class _Run:
     """One run: the artifacts so far, and how to get the next one."""
 
-    def __init__(self, work: Work, say: Say) -> None:
+    def __init__(self, work: Work, say: Say, *, only_looks: bool = False) -> None:
         self.artifacts: dict[str, Any] = {}
-        self._work, self._say = work, say
+        self._work, self._say, self._only_looks = work, say, only_looks
         self._steps = Steps(work.store, work.model.name)
         self._steps.sweep()
 
@@ -149,7 +148,6 @@ class _Run:
         path = record_path(self._work.store, record.model, record.release).relative_to(self._work.store)
         self.artifacts["recorded"] = Recorded(release=record.release, path=path.as_posix(), digest=record.digest)
         if self._steps.find(STEPS[-1].name, self._key(STEPS[-1])) is None:
-            apart.prepare()
             self.announce()
 
     def _key(self, step: Step) -> str:
@@ -170,6 +168,8 @@ class _Run:
         return digests.of_value([step.name, step.version, [settings[name]() for name in step.settings], inputs])
 
     def _make(self, step: Step, key: str) -> Any:
+        if not self._only_looks:
+            apart.prepare()
         with self._steps.opened(step.name, key) as output:
             work = replace(self._work, output=output, place=self._steps.place(step.name, key))
             arguments = [work, *(self.artifacts[name] for name in step.needs())]

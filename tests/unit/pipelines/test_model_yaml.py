@@ -1,0 +1,89 @@
+"""model.yaml: what is wrong is refused with file, key, value, what is allowed and the next act."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.errors import ConfigError
+from pipelines.model import as_cell, read
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def test_every_model_of_the_repository_is_right() -> None:
+    folders = [path.parent for path in (ROOT / "models").glob("*/model.yaml")]
+    assert folders
+    assert [read(folder).name for folder in folders] == [folder.name for folder in folders]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"gates.comparison.margn": 0.1}, ["models/iris/model.yaml: gates.comparison.margn", "unknown key 'margn'", "allowed:", "margin"]),
+        ({"colour": "red"}, ["models/iris/model.yaml: colour", "unknown key", "golden"]),
+        ({"holdout": 1.5}, ["model.yaml: holdout", "got:     1.5", "Share of the rows"]),
+        ({"holdout": "a third"}, ["model.yaml: holdout", "'a third'"]),
+        ({"golden": 5}, ["model.yaml: golden", "30"]),
+        ({"output.labels": ["setosa"]}, ["output.labels", "at least 2"]),
+        ({"output.labels": ["b", "a"]}, ["output.labels", "alphabetical"]),
+        ({"output.labels": ["a", "a"]}, ["output.labels", "differ"]),
+        ({"output.column": "petal_width_cm"}, ["an input and the output"]),
+        ({"inputs.petal_width_cm.max": 0.0}, ["inputs.petal_width_cm", "min must be below max"]),
+        ({"inputs.petal_width_cm.max": float("inf")}, ["inputs.petal_width_cm.max", "finite"]),
+        ({"inputs.petal_width_cm.type": "number"}, ["inputs.petal_width_cm.type", "'number'", "'float' or 'int'"]),
+        ({"inputs": {}}, ["inputs", "at least 1"]),
+        ({"name": "Iris"}, ["name", "'Iris'"]),
+        ({"name": "roses"}, ["name", "is not the folder's", "allowed: iris"]),
+        ({"gates.minimum": {"precision": 0.5}}, ["gates.minimum.precision", "accuracy"]),
+        ({"gates.minimum": {}, "gates.maximum": {}}, ["gates", "at least one threshold"]),
+        ({"gates.comparison.insufficient-evidence": "allow"}, ["gates.comparison", "allowed-because"]),
+        ({"gates.comparison": {"metric": "accuracy"}}, ["'margin' is missing", "gates.comparison.margin"]),
+        ({"data": {}}, ["data.minimum-rows", "is missing", "batches"]),
+    ],
+)
+def test_what_is_wrong_is_named(model_folder: Callable[..., Path], change: dict[str, Any], words: list[str]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read(model_folder(**change))
+    for word in words:
+        assert word in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "is empty"),
+        ("- a\n- b\n", "no mapping"),
+        ("name: iris\nname: roses\n", "'name' stands twice (line 2)"),
+        ("name: iris\ninputs: {a: {type: float, min: 0, min: 1}}\n", "'min' stands twice (line 2)"),
+        ("a: &a [1]\nb: *a\n", "aliases are not allowed"),
+        ("a: [1, 2\n", "not plain YAML"),
+        ("a: !!python/object/apply:os.system [ls]\n", "not plain YAML"),
+        ("? [a]\n: 1\n", "plain text"),
+        ("# " + "x" * 300_000, "far too large"),
+    ],
+)
+def test_what_is_no_plain_yaml_is_refused(model_folder: Callable[..., Path], text: str, words: str) -> None:
+    folder = model_folder()
+    (folder / "model.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"models/iris/model\.yaml") as caught:
+        read(folder)
+    assert words in str(caught.value)
+
+
+def test_a_model_that_is_not_there_is_named_with_those_that_are(model_folder: Callable[..., Path]) -> None:
+    with pytest.raises(ConfigError, match="no such model") as caught:
+        read(model_folder().parent / "roses")
+    assert "allowed: iris" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("cell", "kind", "expected"),
+    [("1.5", "float", 1.5), ("3", "int", 3), ("3.0", "int", 3), ("3.5", "int", None), ("x", "float", None), ("nan", "float", None)]
+    + [("1e999", "float", None), ("", "float", None), (None, "float", None)],
+)
+def test_cells(cell: object, kind: str, expected: object) -> None:
+    assert as_cell(cell, kind) == expected
