@@ -21,7 +21,7 @@ def up(arguments: list[str]) -> int:
     from pipelines import promote
 
     stack = _stack("up", arguments)
-    return _run(lambda: (promote.up(ROOT, stack), print(farewell(load(ROOT, stack), stack))))
+    return _run(lambda: (promote.up(ROOT, stack), print(farewell(load(ROOT, stack)))))
 
 
 def preview(arguments: list[str]) -> int:
@@ -72,7 +72,7 @@ def logs(arguments: list[str]) -> int:
     return _run(lambda: _logs(read.stack, read.model, follow=read.follow))
 
 
-def farewell(config: StackConfig, stack: str) -> str:
+def farewell(config: StackConfig) -> str:
     """What a person needs after ``up``: addresses, a request that works, what to do next."""
     if config.target != "local":
         return ""
@@ -103,7 +103,8 @@ def _example(model: str, release: int) -> str:
     golden = ROOT / ".local" / "bentos" / model / str(release) / "src" / "release" / "golden.jsonl"
     try:
         with golden.open(encoding="utf-8") as file:
-            return json.dumps(json.loads(file.readline())["request"])
+            # The first lines are corners of the schema; the last is a row like those that users send.
+            return json.dumps(json.loads(file.readlines()[-1])["request"])
     except (OSError, ValueError, KeyError):
         return ""
 

@@ -101,3 +101,5 @@ class Load:
                 connection = None
                 result = Answer(began, time.monotonic() - began, 0, None, request, None, repr(error))
             self.answers.append(result)
+        if connection is not None:
+            connection.close()

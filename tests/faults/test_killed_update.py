@@ -1,0 +1,131 @@
+"""kill -9 of an update at every phase, under load: nobody notices, and the same command finishes the work."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Callable
+
+import psutil
+import pytest
+
+from tests import faulty, invariants
+from tests.laptop import FAST, Laptop, kill_session, wait_until
+
+pytestmark = pytest.mark.timeout(300)
+SLOW_ENOUGH = {**FAST, "step-seconds": 3, "bake-seconds": 3}
+
+
+def history(home: Laptop, since: int) -> list[dict[str, object]]:
+    """The events of iris' rollouts after the first ``since`` lines."""
+    path = home.store / "rollouts" / "iris.history.jsonl"
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()[since:]]
+
+
+def route(home: Laptop) -> str:
+    return (home.store / "gateway" / "routes" / "iris.yaml").read_text(encoding="utf-8")
+
+
+def holds_lock(home: Laptop, _number: int, _since: int) -> bool:
+    return any((home.store / "state" / ".pulumi" / "locks").rglob("*.json"))
+
+
+def starts_server(home: Laptop, number: int, _since: int) -> bool:
+    return f"serve-iris-{number}-0" in home.serving()
+
+
+def replays(home: Laptop, _number: int, since: int) -> bool:
+    return any(event["event"] == "started" for event in history(home, since))
+
+
+def steps(home: Laptop, number: int, _since: int) -> bool:
+    return f"iris-{number}" in route(home) and "weight: 20" in route(home)
+
+
+def bakes(home: Laptop, _number: int, since: int) -> bool:
+    return sum(event["event"] == "stage" for event in history(home, since)) == 3
+
+
+def retires(home: Laptop, _number: int, since: int) -> bool:
+    return any(event["event"] == "done" for event in history(home, since))
+
+
+@pytest.mark.parametrize("moment", [holds_lock, starts_server, replays, steps, bakes, retires], ids=lambda moment: moment.__name__)
+@pytest.mark.parametrize("then", ["again", "back"])
+def test_a_killed_update_is_finished_or_undone_by_the_same_command(
+    home: Laptop, moment: Callable[[Laptop, int, int], bool], then: str, request: pytest.FixtureRequest
+) -> None:
+    # given
+    number = 100 + sum(map(ord, request.node.name)) % 800
+    faulty.make(home.store, number)
+    home.champion(1, rollout=FAST)
+    home.up()
+    before = invariants.records(home)
+    since = len(history(home, 0))
+    # when
+    with home.load(rate=40) as load:
+        home.champion(number, rollout=SLOW_ENOUGH)
+        update = home.start("up", "--stack", "local")
+        wait_until(lambda: moment(home, number, since), what=moment.__name__)
+        kill_session(update)
+        champion = number if then == "again" else 1
+        home.champion(champion, rollout=FAST)
+        out = home.up()
+        load.wait_for(20)
+    # then
+    assert "recovered: cleared the lock of process" in out
+    invariants.check(home, champion=champion, load=load, between={1, number}, before=before)
+
+
+def test_when_only_the_engine_is_killed_the_rollout_goes_back_by_itself(home: Laptop) -> None:
+    faulty.make(home.store, 90)
+    home.champion(1, rollout=FAST)
+    home.up()
+    before = invariants.records(home)
+    since = len(history(home, 0))
+    with home.load(rate=40) as load:
+        home.champion(90, rollout={**FAST, "step-seconds": 60})
+        update = home.start("up", "--stack", "local")
+        wait_until(lambda: steps(home, 90, since), what="the first step")
+        engine = next(child for child in psutil.Process(update.pid).children() if child.name() == "pulumi")
+        engine.kill()
+        wait_until(lambda: "weight: 20" not in route(home), seconds=10, what="the weights go back")
+        update.communicate(timeout=30)
+        supervised = "SUPERVISOR_ENABLED"
+        wait_until(
+            lambda: not [p for p in home.processes() if supervised not in p.environ() and p.name() != "supervisord"],
+            seconds=20,
+            what="the plugin ends with its engine",
+        )
+        assert home.account()["last_return"]["reason"] == "the command that drove this rollout was killed"
+        home.champion(1, rollout=FAST)
+        home.up()
+    invariants.check(home, champion=1, load=load, between={1, 90}, before=before)
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+def test_an_interrupted_promotion_puts_the_number_and_the_traffic_back(home: Laptop, how: signal.Signals) -> None:
+    import os
+
+    faulty.make(home.store, 91)
+    home.champion(1, rollout={**FAST, "step-seconds": 60})
+    home.up()
+    before, text = invariants.records(home), home.config.read_text(encoding="utf-8")
+    since = len(history(home, 0))
+    with home.load(rate=40) as load:
+        promotion = home.start("promote", "iris", "91")
+        wait_until(lambda: steps(home, 91, since), seconds=60, what="the first step")
+        os.killpg(promotion.pid, how)
+        out, _ = promotion.communicate(timeout=60)
+    assert promotion.returncode != 0
+    assert "Traceback" not in out, out
+    assert "interrupted" in out and "91 was not promoted" in out, out
+    assert home.config.read_text(encoding="utf-8") == text
+    invariants.check(home, champion=1, load=load, between={1, 91}, before=before, reconcile=False)
+    home.champion(1, rollout=FAST)
+
+
+def test_the_store_can_be_moved(home: Laptop) -> None:
+    """Nothing in state names the folder of the checkout: a moved checkout is previewed as it is."""
+    state = (home.store / "state" / ".pulumi" / "stacks" / "mldelivery" / "local.json").read_text(encoding="utf-8")
+    assert str(home.root) not in state
