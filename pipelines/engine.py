@@ -92,7 +92,7 @@ class Engine:
         sys.stdout.flush()
         with tempfile.TemporaryDirectory(prefix="mldelivery-") as folder:
             log = Path(folder) / "events.jsonl"
-            command = [_pulumi(), *arguments, *self._flags(arguments), "--event-log", str(log)]
+            command = [_pulumi(), *arguments, *self._flags(arguments), *_QUIET, "--event-log", str(log)]
             with _interrupts_reach_rollouts(self.root):
                 code = subprocess.run(command, cwd=self.root, env=self._environment(), check=False).returncode
             return _ended(code, log)
@@ -113,6 +113,10 @@ class Engine:
             defaults["PULUMI_CONFIG_PASSPHRASE"] = ""
         path = f"{Path(sys.prefix) / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}"
         return {**defaults, **os.environ, "PATH": path, "MLDELIVERY_STORE": str(self.root / ".local")}
+
+
+_QUIET = ("--suppress-progress", "--skip-plugin-pre-install")
+"""No lines of dots; and no attempt to fetch the cloud's plugins before they are needed, which costs seconds where there is no network."""
 
 
 def _pulumi() -> str:
