@@ -1,0 +1,120 @@
+"""``python -m infra.config_reference``: writes what docs/ says of a stack's config from the types themselves.
+
+Two files: ``docs/how-to/config.md`` for people, ``docs/stack.schema.json`` for editors.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from infra.config import PROJECT, ChallengerConfig, ModelConfig, PortsConfig, RolloutConfig, SloConfig, StackConfig, json_schema
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+SECTIONS = (
+    ("The stack", f"{PROJECT}:", StackConfig),
+    ("A model", f"{PROJECT}:models.<name>.", ModelConfig),
+    ("Its rollout", f"{PROJECT}:models.<name>.rollout.", RolloutConfig),
+    ("Its objectives", f"{PROJECT}:models.<name>.slo.", SloConfig),
+    ("A challenger beside it", f"{PROJECT}:models.<name>.challenger.", ChallengerConfig),
+    ("Ports of the local target", f"{PROJECT}:ports.", PortsConfig),
+)
+
+INTRODUCTION = """\
+# The config of a stack: every key
+
+`Pulumi.<stack>.yaml` says how big a stack is and which release of each model serves. It is read once, before anything is planned. An
+unknown key, a wrong type, a value out of its bounds, a key that stands twice and a YAML alias are refused; the message names the file, the
+key, the value and what is allowed. Editors complete and check the same keys by `docs/stack.schema.json`.
+
+This page is written by `python -m infra.config_reference` from the types in `infra/config.py`; a test keeps it current.
+
+```yaml
+config:
+  mldelivery:target: local
+  mldelivery:models:
+    iris:
+      champion: 2
+      challenger: {release: 3, share: 10}
+      rollout: {steps: [10, 50], step-seconds: 5, bake-seconds: 5}
+      slo: {error-rate: 0.01, p99-ms: 250}
+```
+"""
+
+RULES = """\
+## Rules over more than one key
+
+- `steps` ascend, and 100 follows by itself. `blue-green` takes no notice of them: all traffic moves after the golden replay, and the bake
+  watches it.
+- A challenger needs a champion beside it, another release than the champion's, and either `share` or `shadow: true`.
+- The gateway's, the dashboard's and MLflow's port differ from each other and from the 900 ports that begin at `servers`.
+- A model's name is lower case letters, digits and dashes, 39 at most: it is part of an address.
+- `champion: none` takes the model's route and servers away.
+"""
+
+
+def markdown() -> str:
+    """The page for people: one table for each section of the config."""
+    tables = [
+        f"## {title}\n\nKeys begin with `{prefix}`.\n\n| key | value | default | meaning |\n|---|---|---|---|\n"
+        + "".join(_row(name, field, section) for name, field in section.model_json_schema(by_alias=True)["properties"].items())
+        for title, prefix, section in SECTIONS
+    ]
+    return "\n".join([INTRODUCTION, *tables, RULES])
+
+
+def _row(name: str, field: dict[str, Any], section: Any) -> str:
+    required = name in section.model_json_schema(by_alias=True).get("required", [])
+    default = "required" if required else _default(field)
+    return f"| `{name}` | {_value(name, field)} | {default} | {_meaning(name, field)} |\n"
+
+
+def _default(field: dict[str, Any]) -> str:
+    value = field.get("default")
+    if value is None:
+        return "none"
+    return "its own defaults" if isinstance(value, dict) else f"`{json.dumps(value)}`"
+
+
+def _value(name: str, field: dict[str, Any]) -> str:
+    if name == "champion":
+        return "a release's number, or `none`"
+    if "$ref" in field or "anyOf" in field:
+        return "a section, below"
+    if name == "models":
+        return f"a section for each model, {field['maxProperties']} at most"
+    if "enum" in field:
+        return " or ".join(f"`{choice}`" for choice in field["enum"])
+    if field["type"] == "array":
+        return f"up to {field['maxItems']} of: {_value('', field['items'])}"
+    words = {"integer": "whole number", "number": "number", "boolean": "`true` or `false`"}[field["type"]]
+    bounds = {"exclusiveMinimum": "above", "minimum": "from", "exclusiveMaximum": "below", "maximum": "to"}
+    return " ".join([words, *(f"{word} {field[bound]:,}" for bound, word in bounds.items() if bound in field)])
+
+
+def _meaning(name: str, field: dict[str, Any]) -> str:
+    said = {
+        "target": "What the stack runs on. Only the local stack can be brought up so far; the others are declared, and refuse.",
+        "models": "What serves.",
+        "release": "The number of the challenger's release.",
+        "gateway": "Where requests go: `http://127.0.0.1:<port>/<model>/predict`.",
+        "dashboard": "Traefik's dashboard, its API and the metrics that a rollout reads.",
+        "mlflow": "MLflow's web pages.",
+    }
+    sections = {"rollout": RolloutConfig, "slo": SloConfig, "challenger": ChallengerConfig, "ports": PortsConfig}
+    if name in sections:
+        return str(sections[name].__doc__).strip()
+    return str(field.get("description") or said.get(name, ""))
+
+
+def main() -> None:
+    """Write both files."""
+    (DOCS / "how-to").mkdir(parents=True, exist_ok=True)
+    (DOCS / "how-to" / "config.md").write_text(markdown(), encoding="utf-8")
+    (DOCS / "stack.schema.json").write_text(json.dumps(json_schema(), indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
