@@ -15,6 +15,7 @@ COMMANDS = {
     "recover": ("pipelines.operate:recover", "clear what a killed update left behind; safe to run always"),
     "release": ("pipelines.release:main", "make a release of a model; nothing changed, nothing made"),
     "changed": ("pipelines.changed:main", "tell which models need a release, and why"),
+    "demo": ("pipelines.demo:main", "the journey from a first release to a return, narrated and checked, on a copy"),
     "reference": ("pipelines.reference:main", "make a model's reference histograms from its data"),
 }
 """Name -> module and its function ``(arguments) -> exit code``, and what it does. One line adds a command."""

@@ -170,9 +170,8 @@ def _problem(error: ValidationError, shown: str) -> ConfigError:
         return ConfigError(f"unknown key '{location[-1]}'", where=where, got=problem["input"], allowed=allowed, act="correct or remove it")
     if problem["type"] == "missing":
         return ConfigError(f"'{location[-1]}' is missing", where=where, allowed=f"the keys of '{parent}': {allowed}", act="add it")
-    field = (
-        next((field for name, field in section.model_fields.items() if (field.alias or name) == location[-1]), None) if section else None
-    )
+    fields = section.model_fields.items() if section and location else ()
+    field = next((field for name, field in fields if (field.alias or name) == location[-1]), None)
     message = problem["msg"].removeprefix("Value error, ")
     return ConfigError(
         message, where=where, got=problem["input"], allowed=(field.description or "") if field else "", act="change this value"

@@ -10,7 +10,9 @@ import asyncio
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 from typing import NoReturn
 
 import uvicorn
@@ -30,9 +32,7 @@ def main() -> int:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--request-log", type=Path, help="file for one JSON line a prediction")
     options = parser.parse_args()
-    # uvicorn raises the signal again after it has shut down; before it listens, there is nothing to shut down.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _exit_quietly)
+    _on_stop(_exit_quietly)
     try:
         application = Application(Path("release"), options.request_log)
         try:
@@ -61,6 +61,9 @@ async def _serve(application: Application, listener: socket.socket) -> None:
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )
     server = uvicorn.Server(config)
+    host, port = listener.getsockname()[:2]
+    # uvicorn has handlers of its own while it serves, and raises the signal again when it has shut down, which must not kill us then.
+    _on_stop(server.handle_exit)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         # In a thread, so that /livez answers while the fallback imports scikit-learn for seconds.
@@ -69,9 +72,9 @@ async def _serve(application: Application, listener: socket.socket) -> None:
         server.should_exit = True
         await serving
         raise
-    host, port = listener.getsockname()[:2]
-    release = application.release
-    print(f"{release.model} release {release.release} is ready on http://{host}:{port}", flush=True)
+    if not server.should_exit:
+        release = application.release
+        print(f"{release.model} release {release.release} is ready on http://{host}:{port}", flush=True)
     await serving
 
 
@@ -93,6 +96,11 @@ def _port(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) > 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is not a port (0 to 65535)")
     return int(text)
+
+
+def _on_stop(handler: Callable[[int, FrameType | None], None]) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, handler)
 
 
 def _exit_quietly(*_: object) -> NoReturn:

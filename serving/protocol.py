@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Sequence
 
 import h11
+from uvicorn.protocols.http.flow_control import CLOSE_HEADER
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from serving import answers
@@ -36,6 +37,12 @@ def protocol_of(identity: Sequence[tuple[bytes, bytes]], head_seconds: float = H
                 self._forget_deadline()
             elif self._deadline is None:
                 self._await_head()
+
+        def shutdown(self) -> None:
+            # uvicorn closes after the answer in flight; without the header a gateway could already have sent the next request.
+            if self.cycle is not None and not self.cycle.response_started:
+                self.cycle.scope["headers"].append(CLOSE_HEADER)  # type: ignore[attr-defined]
+            super().shutdown()
 
         def send_400_response(self, msg: str) -> None:  # noqa: ARG002
             """One answer for all that is no HTTP; without h11, whose state forbids an answer after a broken body was begun."""

@@ -64,7 +64,8 @@ class ServiceProvider(ResourceProvider):
             name=props["name"],
             argv=[place.executable(props["argv"][0]), *props["argv"][1:]],
             directory=str(place.STORE),
-            environment={"DO_NOT_TRACK": "true", "MLFLOW_DISABLE_TELEMETRY": "true"},
+            # MLflow: no telemetry, and no workers for jobs that nothing here asks for.
+            environment={"DO_NOT_TRACK": "true", "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
         )
         act = f"stop that process, or set another port: mldelivery:ports {{{props['port_key']}: …}}"
         if daemon.state(program.name) not in ("RUNNING", "STARTING"):

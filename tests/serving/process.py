@@ -110,11 +110,10 @@ def ask(port: int, data: bytes, *, answers: int = 1, seconds: float = 10, hang_u
         sender = threading.Thread(target=_send, args=(connection, data, hang_up))
         sender.start()
         received = []
-        with contextlib.suppress(http.client.BadStatusLine, ConnectionResetError):
-            # One buffered reader for the connection: a reader for each answer would swallow the start of the next.
-            with connection.makefile("rb") as reader:
-                for _ in range(answers):
-                    received.append(_read(reader))
+        # One buffered reader for the connection: a reader for each answer would swallow the start of the next.
+        with contextlib.suppress(http.client.BadStatusLine, ConnectionResetError), connection.makefile("rb") as reader:
+            for _ in range(answers):
+                received.append(_read(reader))
         with contextlib.suppress(OSError):
             connection.shutdown(socket.SHUT_RDWR)
         sender.join()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
 
@@ -32,8 +33,10 @@ def build(src: Path, *, kind: Kind = "logistic", runtime: Literal["onnx", "skops
     else:
         import skops.io
 
+        classifier.note = Fraction(1, 2)  # a type that skops loads only when release.json trusts it
         skops.io.dump(classifier, folder / "model.skops")
-    (folder / "release.json").write_text(json.dumps(release_json(runtime=runtime, release=release)))
+    trusted = {"trusted_types": ["fractions.Fraction"]} if runtime == "skops" else {}
+    (folder / "release.json").write_text(json.dumps(release_json(runtime=runtime, release=release, **trusted)))
     with (folder / "golden.jsonl").open("w") as file:
         for row, probabilities in zip(features[::5], classifier.predict_proba(features[::5]), strict=True):
             file.write(json.dumps(golden_line(row.tolist(), probabilities.tolist())) + "\n")

@@ -245,7 +245,7 @@ def test_when_onnx_differs_skops_serves_and_says_by_how_much(
     inputs = rows.features(frame, list(work.model.inputs))
     model = LogisticRegression(max_iter=500).fit(inputs, frame["species"].to_numpy(dtype=str))
     honest = open_estimator(model)
-    monkeypatch.setattr("pipelines.export.open_onnx", lambda path: lambda rows: honest(rows) + 1e-4)
+    monkeypatch.setattr("pipelines.export.open_onnx", lambda _: lambda inputs: honest(inputs) + 1e-4)
     found = export(model, work.store / "model.skops", tmp_path, probes=inputs, tolerance=1e-5)
     assert found.runtime == "skops"
     assert found.because is not None and "differs from scikit-learn by 0.0001" in found.because
@@ -266,7 +266,7 @@ def test_failing_missing_or_broken_model_tests_fail_their_gate(iris: Callable[..
     with pytest.raises(GateFailed, match="test_it_knows: assert 1 == 2") as caught:
         run_tests(work, snapshot, trained)
     assert "1 failed, 1 passed" in str(caught.value)
-    (tests / "test_model.py").write_text("import no_such_thing\n")
+    (tests / "test_broken.py").write_text("import no_such_thing\n")
     with pytest.raises(GateFailed, match="no_such_thing"):
         run_tests(work, snapshot, trained)
 

@@ -40,8 +40,14 @@ def test_what_would_break_consumers_is_said(after: dict[str, Any], words: str) -
 
 @pytest.mark.parametrize(
     "after",
-    [CHAMPION, changed("max", 130), changed("min", -1), changed("type", "float"), changed("labels", ["maybe", "no", "yes"], at=None)]
-    + [{**CHAMPION, "inputs": CHAMPION["inputs"][::-1]}],
+    [
+        CHAMPION,
+        changed("max", 130),
+        changed("min", -1),
+        changed("type", "float"),
+        changed("labels", ["maybe", "no", "yes"], at=None),
+        {**CHAMPION, "inputs": CHAMPION["inputs"][::-1]},
+    ],
 )
 def test_what_only_widens_breaks_nothing(after: dict[str, Any]) -> None:
     assert breaks(CHAMPION, after) == []

@@ -82,8 +82,17 @@ def test_a_model_that_is_not_there_is_named_with_those_that_are(model_folder: Ca
 
 @pytest.mark.parametrize(
     ("cell", "kind", "expected"),
-    [("1.5", "float", 1.5), ("3", "int", 3), ("3.0", "int", 3), ("3.5", "int", None), ("x", "float", None), ("nan", "float", None)]
-    + [("1e999", "float", None), ("", "float", None), (None, "float", None)],
+    [
+        ("1.5", "float", 1.5),
+        ("3", "int", 3),
+        ("3.0", "int", 3),
+        ("3.5", "int", None),
+        ("x", "float", None),
+        ("nan", "float", None),
+        ("1e999", "float", None),
+        ("", "float", None),
+        (None, "float", None),
+    ],
 )
 def test_cells(cell: object, kind: str, expected: object) -> None:
     assert as_cell(cell, kind) == expected
