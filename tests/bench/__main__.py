@@ -1,0 +1,81 @@
+"""``python -m tests.bench``: speed and memory as ratios within one run; a table, and JSON in ``.local/bench.json``.
+
+Every timing is taken in turn with what it is compared with and stands for the median of its repetitions. Nothing here fails for being
+slow: the table says which goals were reached, and why the others were not. Exit code 1 means that something could not be measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from tests.bench import idle, promotion, stack, traffic
+from tests.bench.ground import FULL, QUICK, Ground
+from tests.bench.row import Row, table
+
+ROOT = Path(__file__).parents[2]
+SERVING_SECONDS = 900
+PARTS: dict[str, Callable[[Ground], Sequence[Row]]] = {
+    "idle": idle.measure,
+    "promotion": promotion.measure,
+    "traffic": traffic.measure,
+    "stack": stack.measure,
+}
+
+
+def main(arguments: list[str]) -> int:
+    """Measure, print the table, write the file."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=(__doc__ or "").splitlines()[2])
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"only these of: serving, {', '.join(PARTS)}")
+    parser.add_argument("--json", type=Path, default=ROOT / ".local" / "bench.json", metavar="FILE", help="default: .local/bench.json")
+    parser.add_argument("--quick", action="store_true", help="few repetitions and small stacks: shows that it works, not how fast it is")
+    read = parser.parse_args(arguments)
+    if unknown := set(read.parts) - {"serving", *PARTS}:
+        parser.error(f"no such part: {', '.join(sorted(unknown))}; allowed: serving, {', '.join(PARTS)}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    size = QUICK if read.quick else FULL
+    rows: list[dict[str, Any]] = []
+    failed: list[str] = []
+    with tempfile.TemporaryDirectory(prefix="mldelivery-bench-") as folder, ExitStack() as closing:
+        ground = Ground(Path(folder), size, closing)
+        for name in read.parts or ["serving", *PARTS]:
+            began = time.monotonic()
+            print(f"{name} …", end=" ", flush=True)
+            try:
+                rows += serving(read.quick) if name == "serving" else [row.as_dict() for row in PARTS[name](ground)]
+                print(f"{time.monotonic() - began:.0f} s", flush=True)
+            except Exception as error:  # The other parts' numbers shall not be lost.
+                traceback.print_exc()
+                failed.append(f"{name}: {error or type(error).__name__}")
+    about = {"machine": platform.machine(), "processors": os.cpu_count(), "python": platform.python_version(), "quick": read.quick}
+    read.json.parent.mkdir(parents=True, exist_ok=True)
+    read.json.write_text(json.dumps({"about": about, "rows": rows, "failed": failed}, indent=1) + "\n", encoding="utf-8")
+    print(f"\n{table(rows)}\n\nwritten to {read.json}")
+    for reason in failed:
+        print(f"could not be measured: {reason}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def serving(quick: bool) -> list[dict[str, Any]]:
+    """Rows of what runs inside a release; measured in a process of its own, with no engine beside it."""
+    with tempfile.TemporaryDirectory(prefix="mldelivery-bench-") as folder:
+        file = Path(folder) / "rows.json"
+        command = [sys.executable, "-m", "tests.bench.serving", "--json", str(file), *(["--quick"] if quick else [])]
+        subprocess.run(command, cwd=ROOT, check=True, timeout=SERVING_SECONDS, stdout=subprocess.DEVNULL)
+        return list(json.loads(file.read_text(encoding="utf-8")))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
