@@ -66,7 +66,7 @@ class Data(_Section):
     first_until: date | None = Field(None, description="The first release is made from the batches up to this date.")
     minimum_rows: int = Field(gt=0)
     reference: str = Field("expectations.json", description="Histograms that the data is compared with.")
-    maximum_divergence: float = Field(0.2, gt=0, description="Kullback-Leibler divergence from the reference, in nats.")
+    maximum_divergence: float = Field(0.1, gt=0, description="Kullback-Leibler divergence from the reference, in nats.")
 
 
 class Training(_Section):

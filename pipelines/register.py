@@ -32,18 +32,23 @@ def register(
 
 
 def tracking_uri(store: Path) -> str:
-    """``MLFLOW_TRACKING_URI``, or the store's own SQLite file: no server need be up, and the local one shows the same file."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(store / 'mlflow' / 'mlflow.db').absolute()}"
+    """Where MLflow is: what ``MLFLOW_TRACKING_URI`` says, or the store's own database."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or own_uri(store)
+
+
+def own_uri(store: Path) -> str:
+    """The store's own SQLite file: no server need be up, and the local one shows the same file."""
+    return f"sqlite:///{(store / 'mlflow' / 'mlflow.db').absolute()}"
 
 
 @contextlib.contextmanager
 def reached(work: Work) -> Iterator[Any]:
     """MLflow's client. All that it raises becomes one StepFailed that says where it was looked for; a full disk stays an OSError."""
-    uri = tracking_uri(work.store)
+    uri = work.tracking
     import mlflow
 
     try:
-        if "MLFLOW_TRACKING_URI" not in os.environ:
+        if uri == own_uri(work.store):
             _ensure_database(work.store / "mlflow")
         mlflow.set_tracking_uri(uri)
         mlflow.set_registry_uri(uri)
@@ -126,7 +131,7 @@ def _experiment(client: Any, work: Work) -> str:
     if found is not None:
         return str(found.experiment_id)
     local = (work.store / "mlflow" / "artifacts" / work.model.name).absolute().as_uri()
-    location = local if tracking_uri(work.store).startswith("sqlite:") else None
+    location = local if work.tracking == own_uri(work.store) else None
     return str(client.create_experiment(work.model.name, artifact_location=location))
 
 

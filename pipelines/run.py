@@ -21,6 +21,7 @@ from pipelines import apart, digests
 from pipelines.artifacts import Recorded, Registered, Snapshot
 from pipelines.failures import StepFailed
 from pipelines.model import Model, read
+from pipelines.register import tracking_uri
 from pipelines.snapshot import arrived
 from pipelines.steps import STEPS, Step
 from pipelines.store import Steps, locked
@@ -162,7 +163,7 @@ class _Run:
             "champion": lambda: work.champion and release.load(work.store, work.model.name, work.champion).digest,
             "number": lambda: work.number,
             "reason": lambda: work.reason,
-            "tracking": lambda: _tracking(work.store),
+            "tracking": lambda: work.tracking,
         }
         inputs = {name: asdict(self.artifacts[name]) for name in step.needs()}
         return digests.of_value([step.name, step.version, [settings[name]() for name in step.settings], inputs])
@@ -207,6 +208,7 @@ def _work(root: Path, store: Path, folder: Path, model: Model, until: date, cham
         reason="",
         code=digests.of_code(folder, model.data.batches),
         environment=digests.of_environment(root),
+        tracking=tracking_uri(store),
     )
 
 
@@ -244,9 +246,3 @@ def _leave_trace(work: Work) -> None:
         for path in work.output.iterdir():
             if path.suffix in {".txt", ".log", ".json"}:
                 shutil.copy2(path, kept / path.name)
-
-
-def _tracking(store: Path) -> str:
-    from pipelines.register import tracking_uri
-
-    return tracking_uri(store)

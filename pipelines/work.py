@@ -14,6 +14,7 @@ class Work:
     """One run of one step. A step reads what its artifacts name and writes into ``output`` only, which then becomes ``place`` for good.
 
     ``code`` is the digest of the model's folder, ``environment`` that of all around it (locked packages, Python, the server's code).
+    ``tracking`` is the address of MLflow.
     """
 
     root: Path
@@ -26,6 +27,7 @@ class Work:
     reason: str
     code: str
     environment: str
+    tracking: str
     output: Path = Path()
     place: str = ""
 

@@ -53,6 +53,7 @@ def work(tmp_path: Path, model_folder: Callable[..., Path]) -> Callable[..., Wor
             reason="a test",
             code="sha256:" + "0" * 64,
             environment="sha256:" + "0" * 64,
+            tracking="",
             output=output,
             place="output",
         )
