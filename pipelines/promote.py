@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
 
 from infra.config import PROJECT, ModelConfig, StackConfig, file_name, load
@@ -89,11 +90,13 @@ def promote(root: Path, stack: str, model: str, number: int, *, commit: bool) ->
             up(root, stack)
         except (DeliveryError, KeyboardInterrupt) as error:
             reason = str(error) if isinstance(error, DeliveryError) else "interrupted"
-            _go_back(root, stack, model, old=old, number=number, commit=commit and moved, moved=moved, reason=_plain_reason(reason))
+            _go_back(
+                root, stack, model, old=old, number=number, commit=commit and moved, moved=moved, reason=_plain_reason(reason), since=began
+            )
+            back = f"{word} is back in {file_name(stack)} after {time.time() - began:.0f} s"
             raise RolloutAborted(
-                f"{number} was not promoted; {word} is back in {file_name(stack)} after {time.time() - began:.0f} s: the next preview is empty",
+                f"{number} was not promoted; {back}, and the next preview is empty",
                 where=f"{model} {word} -> {number}",
-                got=None,
                 act=f"the reason is above; mend it, then: make release MODEL={model}",
             ) from error
 
@@ -110,15 +113,27 @@ def make_first_releases(root: Path, config: StackConfig) -> None:
                 raise PlatformError("its first release could not be made; the reason is above", where=name, act="mend it, then: make up")
 
 
-def _go_back(root: Path, stack: str, model: str, *, old: int | None, number: int, commit: bool, moved: bool, reason: str) -> None:
+def _go_back(
+    root: Path, stack: str, model: str, *, old: int | None, number: int, commit: bool, moved: bool, reason: str, since: float
+) -> None:
     replace_champion(root, stack, model, expected=number, number=old)
     word = "none" if old is None else str(old)
     print(f"{file_name(stack)}: {model} champion: {number} -> {word} (back)")
     if commit:
         _commit(root, stack, f"Return {model} {number} -> {word} on {stack}\n\n{reason}")
     if moved:
+        _remember_return(model, old=old, number=number, reason=reason, since=since)
         # Ends the servers of the release that did not pass; the traffic is back already.
         up(root, stack, quiet=True)
+
+
+def _remember_return(model: str, *, old: int | None, number: int, reason: str, since: float) -> None:
+    """Note a return that no rollout could note, because the release did not even start."""
+    from infra.local import ledger
+
+    last = ledger.read(model).last_return
+    if last is None or datetime.fromisoformat(last["at"]).timestamp() < int(since):
+        ledger.record_return(model, gone_from=number, back_to=old, reason=reason)
 
 
 def _config_of(config: StackConfig, stack: str, model: str) -> ModelConfig:

@@ -186,11 +186,11 @@ def own_processes() -> Iterator[psutil.Process]:
 
 
 def end_orphans() -> None:
-    """End what a killed daemon left behind: our own server processes that have no parent any more. Strangers are never touched."""
+    """End what a daemon that does not answer left behind: itself and the programs it ran. Strangers are never touched."""
     orphans = []
     for process in own_processes():
         with contextlib.suppress(psutil.Error):
-            if process.ppid() == 1 and _is_server(process):
+            if _is_daemon_or_program(process):
                 orphans.append(process)
                 process.terminate()
     end(orphans, patience_seconds=STOP_SECONDS)
@@ -214,8 +214,8 @@ def is_alive(process: psutil.Process) -> bool:
         return False
 
 
-def _is_server(process: psutil.Process) -> bool:
-    return process.environ().get("SUPERVISOR_ENABLED") == "1"
+def _is_daemon_or_program(process: psutil.Process) -> bool:
+    return process.environ().get("SUPERVISOR_ENABLED") == "1" or str(CONFIG) in process.cmdline()
 
 
 def _forget(name: str) -> None:

@@ -8,6 +8,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -62,6 +63,30 @@ def write(route: Route) -> str:
     elif not path.is_file() or path.read_text(encoding="utf-8") != text:
         place.write_whole(path, text)
     return version
+
+
+def prepare_way_back(route: Route) -> None:
+    """Write a route beside the one that serves, so that going back to it needs no space on the disk. Raises PlatformError."""
+    text, version = render(route)
+    if version:
+        place.write_whole(_way_back(route.model), text)
+
+
+def take_way_back(model: str) -> None:
+    """Let the route that was prepared serve; without one, there is none to serve by."""
+    try:
+        _way_back(model).replace(DYNAMIC / f"{model}.yaml")
+    except FileNotFoundError:
+        (DYNAMIC / f"{model}.yaml").unlink(missing_ok=True)
+
+
+def forget_way_back(model: str) -> None:
+    """Remove what was prepared."""
+    _way_back(model).unlink(missing_ok=True)
+
+
+def _way_back(model: str) -> Path:
+    return place.GATEWAY / "way-back" / f"{model}.yaml"
 
 
 def render(route: Route) -> tuple[str, str]:

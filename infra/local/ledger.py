@@ -53,6 +53,13 @@ def record_return(model: str, *, gone_from: int, back_to: int | None, reason: st
     note(model, "returned", **last)
 
 
+def record_removed(model: str) -> None:
+    """Note that a model has no route any more; what is proven stays so."""
+    before = read(model)
+    _write(model, Ledger(None, now(), before.proven, before.last_return))
+    note(model, "removed")
+
+
 def note(model: str, event: str, **facts: Any) -> None:
     """Append one event to a model's history, a line of JSON."""
     path = place.ROLLOUTS / f"{model}.history.jsonl"

@@ -48,7 +48,7 @@ class RouteProvider(ResourceProvider):
 
     def delete(self, id_: str, _props: dict[str, Any]) -> None:
         gateway.remove(id_)
-        ledger.note(id_, "removed")
+        ledger.record_removed(id_)
 
 
 class ModelRoute(Resource, module="mldelivery", name="Route"):

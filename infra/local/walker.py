@@ -63,6 +63,7 @@ class _Walk:
     def __init__(self, change: Change, rollout: Rollout) -> None:
         self.change = change
         self.rollout = rollout
+        self.back = rollout.conclude("fail", "")
         self.token = secrets.token_hex(16)
         self.began = time.time()
         self.engine = engine_process()
@@ -73,6 +74,7 @@ class _Walk:
         moves = old is not None and old != new
         ledger.note(model, "started", old=old, new=new, stages=[str(stage) for stage in self.rollout.stages])
         try:
+            gateway.prepare_way_back(replace(self.change.route, weights=self.back.weights, challenger=None, share=0, shadow=None))
             while self.rollout.outcome == "running":
                 began = time.monotonic()
                 stage = self.rollout.stage
@@ -85,13 +87,14 @@ class _Walk:
             if self.rollout.outcome == "running":
                 self.rollout = self.rollout.conclude("fail", str(error) or type(error).__name__)
             self.finish_back()
-            if isinstance(error, PlatformError | RolloutAborted | _Interrupted):
+            if isinstance(error, PlatformError | RolloutAborted | _Interrupted | OSError):
                 raise self.aborted() from error
             raise
         if self.rollout.outcome == "aborted":
             self.finish_back()
             raise self.aborted()
         self.apply()
+        gateway.forget_way_back(model)
         ledger.record_done(model, new, self.change.digest)
         if moves or old is None:
             say(model, f"{new} answers everything" + (f"; {old} retires" if moves else ""))
@@ -198,8 +201,11 @@ class _Walk:
 
     def finish_back(self) -> None:
         model = self.change.route.model
-        with contextlib.suppress(PlatformError):
+        try:
             self.apply()
+            gateway.forget_way_back(model)
+        except PlatformError:
+            gateway.take_way_back(model)
         with contextlib.suppress(OSError, PlatformError):
             ledger.record_return(model, gone_from=self.change.new, back_to=self.change.old, reason=self.rollout.reason)
 
