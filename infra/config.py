@@ -227,7 +227,9 @@ def json_schema() -> dict[str, Any]:
 
 
 def _first_problem(error: ValidationError, file: str) -> ConfigError:
-    problem = error.errors(include_url=False)[0]
+    problems = error.errors(include_url=False)
+    # A misspelt key is also a missing one; the misspelling is what helps.
+    problem = next((found for found in problems if found["type"] == "extra_forbidden"), problems[0])
     location = [
         str(part) for part in problem["loc"] if part != "[key]" and not str(part).startswith(("constrained-", "function-", "union"))
     ]
