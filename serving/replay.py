@@ -28,7 +28,7 @@ GIVE_UP_AFTER = 3
 
 @dataclass(frozen=True, kw_only=True)
 class Mismatch:
-    """A golden request that was not answered as recorded; ``line`` is 0 when the file itself is the trouble, ``got`` None if unanswered."""
+    """A golden request that was not answered as recorded; ``line`` is 0 when the file or the URL is the trouble, ``got`` None if unanswered."""
 
     line: int
     request: Any
@@ -66,10 +66,10 @@ def replay(
     started = time.perf_counter()
     try:
         lines = list(golden_file.read(golden))
-    except CannotServe as error:
-        unread = Mismatch(line=0, request=None, expected=None, got=None, reason=str(error))
-        return Replay(total=0, matched=0, seconds=0.0, mismatches=(unread,))
-    server = _Server(url, timeout_seconds, headers or {})
+        server = _Server(url, timeout_seconds, headers or {})
+    except (CannotServe, ValueError) as error:
+        nothing = Mismatch(line=0, request=None, expected=None, got=None, reason=str(error))
+        return Replay(total=0, matched=0, seconds=0.0, mismatches=(nothing,))
     mismatches: list[Mismatch] = []
     unanswered = 0
     for number, line in enumerate(lines, start=1):
@@ -105,9 +105,11 @@ def _ask(server: _Server, line: Golden, tolerance: float, release: int) -> tuple
 
 class _Server:
     def __init__(self, url: str, timeout_seconds: float, headers: Mapping[str, str]) -> None:
-        parts = urlsplit(url if "//" in url else f"//{url}", scheme="http")
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError(f"{url!r} is no URL of a server, such as http://127.0.0.1:8101")
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        self._connection = kind(parts.hostname or "", parts.port, timeout=timeout_seconds)
+        self._connection = kind(parts.hostname, parts.port, timeout=timeout_seconds)
         path = parts.path.rstrip("/")
         self._path = path if path.endswith("/predict") else path + "/predict"
         self._headers = {**headers, "content-type": "application/json"}
