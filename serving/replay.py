@@ -28,7 +28,7 @@ GIVE_UP_AFTER = 3
 
 @dataclass(frozen=True, kw_only=True)
 class Mismatch:
-    """A golden request that was not answered as recorded; ``line`` is 0 when the file or the URL is the trouble, ``got`` None if unanswered."""
+    """A golden request that was not answered as recorded. ``line`` is 0 when file or URL is wrong; ``got`` is None if unanswered."""
 
     line: int
     request: Any
@@ -67,7 +67,7 @@ def replay(
     try:
         lines = list(golden_file.read(golden))
         server = _Server(url, timeout_seconds, headers or {})
-    except (CannotServe, ValueError) as error:
+    except (CannotServe, ValueError, http.client.InvalidURL) as error:
         nothing = Mismatch(line=0, request=None, expected=None, got=None, reason=str(error))
         return Replay(total=0, matched=0, seconds=0.0, mismatches=(nothing,))
     mismatches: list[Mismatch] = []
