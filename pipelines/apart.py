@@ -7,6 +7,7 @@ load while the data is being validated.
 from __future__ import annotations
 
 import contextlib
+import errno
 import multiprocessing
 import multiprocessing.forkserver
 import os
@@ -103,18 +104,21 @@ def _child(connection: Connection, log: Path, function: Callable[..., Any], argu
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-    with log.open("ab", buffering=0) as sink:
-        for stream in (1, 2):
-            os.dup2(sink.fileno(), stream)
     try:
+        with log.open("ab", buffering=0) as sink:
+            for stream in (1, 2):
+                os.dup2(sink.fileno(), stream)
         answer: tuple[str, Any] = ("result", function(*arguments))
+        sys.stdout.flush()
     except BaseException as error:
-        traceback.print_exc()
         answer = _told(error)
-    sys.stdout.flush()
-    sys.stderr.flush()
+        with contextlib.suppress(OSError):
+            traceback.print_exc()
     connection.send(answer)
     connection.close()
+    with contextlib.suppress(OSError):
+        sys.stderr.flush()
+    os._exit(0)  # what is left unprinted on a full disk would fail once more
 
 
 def _end_with(parent: Any) -> None:
@@ -134,6 +138,9 @@ def _end(process: Any) -> None:
 
 
 def _told(error: BaseException) -> tuple[str, Any]:
+    full = _disk_full(error)
+    if full is not None:
+        return "refused", (full.errno, full.strerror, full.filename)
     if isinstance(error, StepFailed):
         gate = error.gate if isinstance(error, GateFailed) else None
         what = error.what.removeprefix(f"gate '{gate}': ")
@@ -152,6 +159,15 @@ def _revive(kind: str, content: Any) -> Exception:
     gate = content.pop("gate")
     what = content.pop("what")
     return GateFailed(gate, what, **content) if gate else StepFailed(what, **content)
+
+
+def _disk_full(error: BaseException | None) -> OSError | None:
+    """The refusal of a full disk that libraries wrapped into errors of their own."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+            return error
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def _place(error: BaseException) -> str:

@@ -17,6 +17,7 @@ from pipelines.export import Exported, export
 from pipelines.failures import GateFailed
 from pipelines.interface import of_model
 from pipelines.runtime import open_estimator, open_release
+from pipelines.store import copy_folder
 from pipelines.train import load, types_to_trust
 from pipelines.work import Work
 
@@ -50,7 +51,7 @@ def package(work: Work, snapshot: Snapshot, interface: Interface, trained: Train
     _write_release(work, release, exported)
     _write_golden(work, release, chosen, exported)
     check_answers(work, release, chosen, open_estimator(estimator))
-    shutil.copytree(work.root / "serving", source / "serving", ignore=shutil.ignore_patterns("__pycache__", "tests", "*.pyc"))
+    copy_folder(work.root / "serving", source / "serving")
     shutil.copy2(work.root / "serving" / "service.py", source / "service.py")
     bento = _build(work, source, exported.runtime)
     shutil.rmtree(source)

@@ -69,6 +69,9 @@ def reached(work: Work) -> Iterator[Any]:
 def _ensure_database(folder: Path) -> None:
     """Make the store's database in one visible step: MLflow cannot go on with one whose tables were half made."""
     final = folder / "mlflow.db"
+    for left in folder.glob(".mlflow.*.partial*"):
+        if not _is_alive(int(left.name.split(".")[2])):
+            left.unlink(missing_ok=True)
     if final.exists():
         return
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
@@ -81,6 +84,16 @@ def _ensure_database(folder: Path) -> None:
             os.link(partial, final)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _known(client: Any, work: Work, packaged: Packaged) -> Registered | None:

@@ -21,7 +21,7 @@ from pipelines import apart, digests
 from pipelines.artifacts import Recorded, Registered, Snapshot
 from pipelines.failures import StepFailed
 from pipelines.model import Model, read
-from pipelines.register import tracking_uri
+from pipelines.register import own_uri, tracking_uri
 from pipelines.snapshot import arrived
 from pipelines.steps import STEPS, Step
 from pipelines.store import Steps, locked
@@ -163,7 +163,7 @@ class _Run:
             "champion": lambda: work.champion and release.load(work.store, work.model.name, work.champion).digest,
             "number": lambda: work.number,
             "reason": lambda: work.reason,
-            "tracking": lambda: work.tracking,
+            "tracking": lambda: "the store's own" if work.tracking == own_uri(work.store) else work.tracking,
         }
         inputs = {name: asdict(self.artifacts[name]) for name in step.needs()}
         return digests.of_value([step.name, step.version, [settings[name]() for name in step.settings], inputs])

@@ -41,12 +41,21 @@ def place_folder(source: Path, target: Path) -> None:
     """Copy a folder to where it will stay, in one visible step; what a killed run left there is replaced. Raises OSError."""
     partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     try:
-        shutil.copytree(source, partial)
+        copy_folder(source, partial)
         if target.exists():
             shutil.rmtree(target)
         partial.rename(target)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def copy_folder(source: Path, target: Path) -> None:
+    """Copy a folder's files, bytecode aside. Unlike shutil's, raises the very OSError that the first file met."""
+    for path in sorted(source.rglob("*")):
+        if path.is_file() and "__pycache__" not in path.parts:
+            copy = target / path.relative_to(source)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(path, copy)
 
 
 @dataclass(frozen=True)
@@ -104,8 +113,13 @@ class Steps:
 
     def sweep(self) -> None:
         """Remove what killed runs left half-written. Only for the holder of the model's lock."""
-        for partial in (self._store / self._folder).glob("*/.*.partial"):
-            shutil.rmtree(partial, ignore_errors=True)
+        folders = [self._store / kind / self._folder.name for kind in ("snapshots", "bentos", "releases")]
+        for folder in [*folders, *(self._store / self._folder).glob("*")]:
+            for partial in folder.glob(".*.partial"):
+                if partial.is_dir():
+                    shutil.rmtree(partial, ignore_errors=True)
+                else:
+                    partial.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
