@@ -2,4 +2,20 @@
 
 from __future__ import annotations
 
-TESTED_BY: dict[str, str] = {}
+JOURNEY = "tests/e2e/test_journey.py"
+
+TESTED_BY: dict[str, str] = {
+    "make up": f"{JOURNEY}::test_up_again_changes_nothing",
+    "make test": f"{JOURNEY}::test_make_test_runs_the_phases_of_a_checkout",
+    "curl -i http://127.0.0.1:8080/iris/predict -H 'content-type: application/json' "
+    '-d \'{"rows": [{"sepal_length_cm": 5.1, "sepal_width_cm": 3.5, "petal_length_cm": 1.4, "petal_width_cm": 0.2}]}\'': (
+        f"{JOURNEY}::test_the_readme_s_request_is_answered_by_release_1"
+    ),
+    "make release MODEL=iris": f"{JOURNEY}::test_a_release_tells_its_steps_and_nothing_new_makes_nothing",
+    "make preview": f"{JOURNEY}::test_the_preview_shows_the_evidence_beside_the_number",
+    "make promote MODEL=iris RELEASE=2": f"{JOURNEY}::test_promote_and_go_back",
+    "make promote MODEL=iris RELEASE=1": f"{JOURNEY}::test_promote_and_go_back",
+    "make status": f"{JOURNEY}::test_status_and_logs",
+    "make logs": f"{JOURNEY}::test_status_and_logs",
+    "make down": f"{JOURNEY}::test_down_ends_everything_and_keeps_the_releases",
+}
