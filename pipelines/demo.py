@@ -292,7 +292,8 @@ class Stage:
 
     def _environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("PULUMI_", "MLDELIVERY_", "MLFLOW_"))}
-        return {**kept, "PYTHONPATH": str(self.root), "PYTHONUNBUFFERED": "1"}
+        # onnxruntime would leave files in the folder for temporary files, and report its use.
+        return {**kept, "PYTHONPATH": str(self.root), "PYTHONUNBUFFERED": "1", "ORT_DISABLE_TELEMETRY": "1"}
 
     def _start(self, *arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
