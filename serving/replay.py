@@ -9,7 +9,7 @@ import argparse
 import http.client
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,27 +64,38 @@ def replay(
     or a golden file that can't be read, is a mismatch with a reason, not an exception.
     """
     started = time.perf_counter()
+    found = list(ask_each(url, golden, tolerance=tolerance, release=release, timeout_seconds=timeout_seconds, headers=headers))
+    mismatches = tuple(mismatch for mismatch in found if mismatch is not None)
+    # A file or URL that is wrong is no line of the file.
+    total = sum(mismatch is None or mismatch.line > 0 for mismatch in found)
+    return Replay(total=total, matched=len(found) - len(mismatches), seconds=time.perf_counter() - started, mismatches=mismatches)
+
+
+def ask_each(
+    url: str, golden: Path, *, tolerance: float, release: int, timeout_seconds: float = 5, headers: Mapping[str, str] | None = None
+) -> Iterator[Mismatch | None]:
+    """Ask one golden request after the other, each when the next is taken: its mismatch, or None where the answer was right.
+
+    For a caller that wants to look up in between, or to stop. Arguments are those of ``replay``.
+    """
     try:
         lines = list(golden_file.read(golden))
         server = _Server(url, timeout_seconds, headers or {})
     except (CannotServe, ValueError, http.client.InvalidURL) as error:
-        nothing = Mismatch(line=0, request=None, expected=None, got=None, reason=str(error))
-        return Replay(total=0, matched=0, seconds=0.0, mismatches=(nothing,))
-    mismatches: list[Mismatch] = []
+        yield Mismatch(line=0, request=None, expected=None, got=None, reason=str(error))
+        return
     unanswered = 0
-    for number, line in enumerate(lines, start=1):
-        got: Any = None
-        if unanswered >= GIVE_UP_AFTER:
-            reason = f"not asked, because {url} gave no answer {GIVE_UP_AFTER} times in a row"
-        else:
-            got, reason = _ask(server, line, tolerance, release)
-            unanswered = unanswered + 1 if got is None else 0
-        if reason:
-            mismatches.append(Mismatch(line=number, request=line.request, expected=line.response, got=got, reason=reason))
-    server.close()
-    return Replay(
-        total=len(lines), matched=len(lines) - len(mismatches), seconds=time.perf_counter() - started, mismatches=tuple(mismatches)
-    )
+    try:
+        for number, line in enumerate(lines, start=1):
+            got: Any = None
+            if unanswered >= GIVE_UP_AFTER:
+                reason = f"not asked, because {url} gave no answer {GIVE_UP_AFTER} times in a row"
+            else:
+                got, reason = _ask(server, line, tolerance, release)
+                unanswered = unanswered + 1 if got is None else 0
+            yield Mismatch(line=number, request=line.request, expected=line.response, got=got, reason=reason) if reason else None
+    finally:
+        server.close()
 
 
 def _ask(server: _Server, line: Golden, tolerance: float, release: int) -> tuple[Any, str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import os
+import signal
 
 import pulumi
 
@@ -14,6 +16,8 @@ STACKS = ("local", "dev", "staging", "prod")
 
 def run() -> None:
     """Declare what exists in the chosen stack. A user's mistake ends as one clear error, without a traceback."""
+    # The engine interrupts the program when an update fails; Python's traceback would bury the reason.
+    signal.signal(signal.SIGINT, lambda *_: os._exit(1))
     try:
         stack = pulumi.get_stack()
         if stack not in STACKS:

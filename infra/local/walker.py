@@ -16,9 +16,9 @@ import psutil
 from infra.errors import PlatformError, RolloutAborted
 from infra.local import daemon, gateway, ledger, place
 from infra.local.place import HOST
-from infra.local.verification import verify
+from infra.local.verification import Prober, verify
 from infra.rollout import Judgement, Policy, Rollout, Sample, Stage, begin, judge
-from infra.route import PROBE_HEADER, Route
+from infra.route import Route
 
 TICK_SECONDS = 0.2
 PROBES_PER_REQUEST_OF_SAMPLE = 2
@@ -68,6 +68,7 @@ class _Walk:
         self.began = time.time()
         self.engine = engine_process()
         self.exposed: list[Sample] = []
+        self.said: set[str] = set()
 
     def run(self) -> None:
         model, old, new = self.change.route.model, self.change.old, self.change.new
@@ -130,46 +131,49 @@ class _Walk:
 
     def watch(self, stage: Stage) -> Judgement:
         """Watch a stage until its verdict; where users send too little, do what the policy says."""
+        policy = self.change.policy
         users_before, probes_before = self.counts()
         began = time.monotonic()
-        sample = Sample()
-        holding = False
+        prober = self.prober()
         while True:
             self.check_interrupted()
             users, probes = self.counts()
             sample = gateway.sample(users.since(users_before), probes.since(probes_before))
             elapsed = time.monotonic() - began
-            judgement = judge(self.change.policy, stage, sample, elapsed)
-            if judgement is not None and judgement.verdict == "not enough evidence":
-                if self.change.policy.insufficient == "probe" and sample.probes < self.most_probes:
-                    self.probe(self.change.policy.minimum_sample - sample.total)
-                    judgement = None
-                elif self.change.policy.insufficient == "hold" and elapsed < stage.seconds + self.change.policy.hold_seconds:
-                    if not holding:
-                        say(self.change.route.model, f"{stage}: holding; {judgement.reason}")
-                    holding, judgement = True, None
-            if judgement is not None:
-                self.exposed.append(sample)
-                return judgement
-            time.sleep(TICK_SECONDS if elapsed < stage.seconds or holding else 0.02)
+            judgement = judge(policy, stage, sample, elapsed)
+            if judgement is None:
+                time.sleep(min(TICK_SECONDS, max(stage.seconds - elapsed, 0.01)))
+            elif judgement.verdict != "not enough evidence":
+                break
+            elif policy.insufficient == "probe" and prober.left:
+                wrong = prober.probe(policy.minimum_sample - sample.total, seconds=TICK_SECONDS)
+                if wrong:
+                    judgement = Judgement("fail", f"a golden request through the gateway got another answer than recorded: {wrong}")
+                    break
+            elif policy.insufficient == "hold" and elapsed < stage.seconds + policy.hold_seconds:
+                self.say_once(f"{stage}: holding until users have sent {policy.minimum_sample} requests, {policy.hold_seconds:g} s at most")
+                time.sleep(TICK_SECONDS)
+            else:
+                break
+        self.exposed.append(sample)
+        return judgement
 
-    @property
-    def most_probes(self) -> int:
-        return PROBES_PER_REQUEST_OF_SAMPLE * self.change.policy.minimum_sample
-
-    def probe(self, missing: int) -> None:
-        """Send golden requests through the gateway to the release under test, marked with this rollout's token."""
-        release = self.change.new
-        result = verify(
+    def prober(self) -> Prober:
+        """Golden requests through the gateway to the release under test, marked with this rollout's token."""
+        model, release = self.change.route.model, self.change.new
+        return Prober(
             release=release,
-            urls=[f"http://{HOST}:{self.change.gateway_port}/{self.change.route.model}"],
+            url=f"http://{HOST}:{self.change.gateway_port}/{model}",
             golden=self.change.golden[release],
             tolerance=self.change.tolerance,
-            headers={PROBE_HEADER: self.token},
-            count=min(missing, self.most_probes),
+            token=self.token,
+            most=PROBES_PER_REQUEST_OF_SAMPLE * self.change.policy.minimum_sample,
         )
-        if result.verdict != "pass":
-            raise RolloutAborted(f"a probe through the gateway failed: {result.reason}")
+
+    def say_once(self, text: str) -> None:
+        if text not in self.said:
+            self.said.add(text)
+            say(self.change.route.model, text)
 
     def counts(self) -> tuple[gateway.Counts, gateway.Counts]:
         """The gateway's counters; a gateway that restarts gets some seconds. No data is never a pass: raises PlatformError."""
