@@ -9,6 +9,9 @@ from pathlib import Path
 
 from tests.bench.measure import command
 
+AS_OURS = ("--suppress-progress", "--skip-plugin-pre-install")
+"""As ``pipelines.engine`` runs the engine: else it first looks for the plugins of every Pulumi package that is installed, for seconds."""
+
 _PROJECT = "name: bare\nruntime: python\nmain: .\n"
 _PROVIDER = '''"""Resources that are there and do nothing."""
 from pulumi.dynamic import CreateResult, DiffResult, Resource, ResourceProvider, UpdateResult
@@ -67,11 +70,11 @@ class Bare:
 
     def up(self) -> None:
         """``pulumi up``; nothing to do but for the first time."""
-        self._pulumi("up", "--yes", "--skip-preview", "--stack", "bare")
+        self._pulumi("up", "--yes", "--skip-preview", "--stack", "bare", *AS_OURS)
 
     def preview(self) -> None:
         """``pulumi preview``."""
-        self._pulumi("preview", "--diff", "--stack", "bare")
+        self._pulumi("preview", "--diff", "--stack", "bare", *AS_OURS)
 
     def _pulumi(self, *arguments: str) -> None:
         pulumi = shutil.which("pulumi", path=self.environment["PATH"])

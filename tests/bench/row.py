@@ -51,13 +51,13 @@ class Row:
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
     """Rows for a terminal; under them, for each goal that was not reached, why."""
     header = ("measured", "value", "goal", "", "floor")
-    lines = [(row["name"], _number(row["value"], row["unit"]), str(row["goal"]), _verdict(row), str(row["floor"])) for row in rows]
+    lines = [(row["name"], _number(row["value"], row["unit"]), str(row["goal"]), _verdict(row), _floor(row)) for row in rows]
     widths = [max(len(line[column]) for line in [header, *lines]) for column in range(len(header))]
     text = [_line(header, widths), _line(tuple("-" * width for width in widths), widths), *(_line(line, widths) for line in lines)]
     missed = [row for row in rows if row["reached"] is False]
     if missed:
         text += ["", "Not reached:"]
-        text += [_paragraph(f"{row['name']}: {row.get('why') or 'no cause was measured'}") for row in missed]
+        text += [_paragraph(f"{row['name']}: {row.get('why') or _beside_floor(row)}") for row in missed]
     return "\n".join(text)
 
 
@@ -69,6 +69,18 @@ def _line(cells: tuple[str, ...], widths: list[int]) -> str:
 def _number(value: float, unit: str) -> str:
     shown = f"{value:.0f}" if value == int(value) or abs(value) >= 1000 else f"{value:.3g}"
     return f"{shown} {unit}".strip()
+
+
+def _floor(row: Mapping[str, Any]) -> str:
+    floor = row["floor"]
+    return _number(floor, row["unit"]) if isinstance(floor, int | float) else floor or ""
+
+
+def _beside_floor(row: Mapping[str, Any]) -> str:
+    floor = row["floor"]
+    if isinstance(floor, int | float) and floor:
+        return f"{_number(row['value'], row['unit'])} is {row['value'] / floor:.2f} times the floor of {_number(floor, row['unit'])}"
+    return "no cause was measured"
 
 
 def _verdict(row: Mapping[str, Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import statistics
+from copy import deepcopy
 
 import psutil
 
@@ -11,7 +12,7 @@ from tests.bench.ground import UNWATCHED, Ground
 from tests.bench.measure import in_turn, ratio, seconds
 from tests.bench.releases import clone
 from tests.bench.row import Row
-from tests.laptop import Laptop
+from tests.laptop import SLO, Laptop
 
 SERVER_BYTES = 100e6
 SPARE_BYTES = 2e9
@@ -86,7 +87,9 @@ def populate(home: Laptop, count: int) -> None:
     for name in names:
         clone(home.store, source=("iris", 1), target=(name, 1))
     clone(home.store, source=("iris", 2), target=(names[0], 2))
-    home.configure({name: {"champion": 1, "rollout": UNWATCHED, "ready-seconds": READY_SECONDS} for name in names})
+    model = {"champion": 1, "rollout": UNWATCHED, "slo": SLO, "ready-seconds": READY_SECONDS}
+    # A copy for each: YAML would write what two models share as an alias, which no stack's file may hold.
+    home.configure({name: deepcopy(model) for name in names})
 
 
 def resources_touched(out: str) -> int:
