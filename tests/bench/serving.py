@@ -40,36 +40,37 @@ class Row(TypedDict):
     reached: bool | None
 
 
-def measure(tell: Callable[[str], None] = lambda _: None) -> list[Row]:
-    """All rows; takes about a minute on an idle machine."""
+def measure(tell: Callable[[str], None] = lambda _: None, rounds: int = ROUNDS) -> list[Row]:
+    """All rows; takes about a minute on an idle machine. ``tell`` hears of each part when it is done."""
     with tempfile.TemporaryDirectory(prefix="bench-serving-") as folder:
         work = Path(folder)
         tell("making releases to serve")
         logistic, forest = build(work / "logistic"), build(work / "forest", kind="forest")
         rows: list[Row] = []
-        for part in (
-            lambda: cpu_per_request(logistic),
-            lambda: against_stock(forest, work),
-            lambda: start(logistic),
+        parts: list[Callable[[], list[Row]]] = [
+            lambda: cpu_per_request(logistic, rounds),
+            lambda: against_stock(forest, work, rounds),
+            lambda: start(logistic, rounds),
             lambda: memory(logistic, work),
-        ):
+        ]
+        for part in parts:
             found = part()
             tell(f"{found[0]['name']}: {found[0]['value']:.3g} {found[0]['unit']}")
             rows += found
         return rows
 
 
-def cpu_per_request(src: Path) -> list[Row]:
+def cpu_per_request(src: Path, rounds: int = ROUNDS) -> list[Row]:
     """CPU of a request with all checks, metrics and the request log, against a bare uvicorn and numpy handler."""
     with _bare() as bare, running(src, "--request-log", str(src / "requests.jsonl")) as ours:
-        bare_us, our_us = _interleaved([lambda: _cpu_us(bare, GOOD_BODY, 2000), lambda: _cpu_us(ours, GOOD_BODY, 2000)])
+        bare_us, our_us = _interleaved([lambda: _cpu_us(bare, GOOD_BODY, 2000), lambda: _cpu_us(ours, GOOD_BODY, 2000)], rounds)
     return [
         _row("CPU per request / bare uvicorn+numpy", our_us / bare_us, "x", 3, floor=1.0),
         _row("CPU per request", our_us, "us", None, floor=bare_us),
     ]
 
 
-def against_stock(src: Path, work: Path) -> list[Row]:
+def against_stock(src: Path, work: Path, rounds: int = ROUNDS) -> list[Row]:
     """A forest of 100 trees: this server with onnxruntime against stock BentoML with scikit-learn."""
     stock_body = json.dumps({"rows": [list(GOOD_ROW.values())]}).encode()
     with _stock(work / "stock") as stock, running(src, "--request-log", str(src / "requests.jsonl")) as ours:
@@ -79,7 +80,8 @@ def against_stock(src: Path, work: Path) -> list[Row]:
                 lambda: 2000 / load.run(ours.port, GOOD_BODY, 2000),
                 lambda: _cpu_us(stock, stock_body, 60),
                 lambda: _cpu_us(ours, GOOD_BODY, 1000),
-            ]
+            ],
+            rounds,
         )
     stock_rate, our_rate, stock_us, our_us = measured
     return [
@@ -89,14 +91,14 @@ def against_stock(src: Path, work: Path) -> list[Row]:
     ]
 
 
-def start(src: Path) -> list[Row]:
+def start(src: Path, rounds: int = ROUNDS) -> list[Row]:
     """From the process' start to the first right prediction."""
 
     def ours() -> float:
         with running(src) as server:
             return server.seconds_to_ready
 
-    floor, seconds = _interleaved([_seconds_of_floor, ours])
+    floor, seconds = _interleaved([_seconds_of_floor, ours], rounds)
     return [_row("seconds to ready", seconds, "s", 1.5, floor=floor)]
 
 
@@ -130,8 +132,9 @@ def table(rows: list[Row]) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.serving", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--json", type=Path, help="write the rows there too")
+    parser.add_argument("--quick", action="store_true", help="one round instead of the median of five")
     options = parser.parse_args()
-    rows = measure(lambda text: print(f"... {text}", file=sys.stderr, flush=True))
+    rows = measure(lambda text: print(f"... {text}", file=sys.stderr, flush=True), 1 if options.quick else ROUNDS)
     print(table(rows))
     if options.json:
         options.json.write_text(json.dumps(rows, indent=2) + "\n")
@@ -146,10 +149,10 @@ def _row(name: str, value: float, unit: str, goal: float | None, *, floor: float
     return Row(name=name, value=value, unit=unit, goal=f"{'>=' if goal < 0 else '<='} {abs(goal):g}", floor=floor, reached=reached)
 
 
-def _interleaved(measures: list[Callable[[], float]]) -> list[float]:
+def _interleaved(measures: list[Callable[[], float]], rounds: int) -> list[float]:
     """The median of each measure; one round of all before the next, after one that warms up and is not counted."""
-    rounds = [[measure() for measure in measures] for _ in range(ROUNDS + 1)][1:]
-    return [statistics.median(values) for values in zip(*rounds, strict=True)]
+    measured = [[measure() for measure in measures] for _ in range(rounds + 1)][1:]
+    return [statistics.median(values) for values in zip(*measured, strict=True)]
 
 
 def _cpu_us(server: Server, body: bytes, requests: int) -> float:

@@ -125,7 +125,7 @@ def predict(port: int, body: bytes = GOOD_BODY, **headers: str) -> Answer:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     try:
         connection.request(
-            "POST", "/predict", body, {"content-type": "application/json", **{k.replace("_", "-"): v for k, v in headers.items()}}
+            "POST", "/predict", body, {"content-type": "application/json", **{name.replace("_", "-"): headers[name] for name in headers}}
         )
         answer = connection.getresponse()
         return Answer(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())

@@ -231,3 +231,9 @@ def test_a_refused_request_leaves_its_connection_usable_or_closed(server: Server
     found = ask(server.port, case.data + request("GET", "/livez", headers=["connection: close"]), answers=3)
     assert found[0].status == case.status
     assert [answer.status for answer in found[1:]] in ([], [200], [400])
+
+
+def test_a_client_that_sends_all_before_it_reads_still_learns_why(server: Server) -> None:
+    """A connection closed on arriving data is reset, and such a client would see the reset only."""
+    assert predict(server.port, b" " * (24 << 20)).status == 413
+    assert predict(server.port, b" " * (24 << 20), content_type="text/plain").status == 415

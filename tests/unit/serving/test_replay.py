@@ -148,6 +148,10 @@ def test_no_golden_requests_is_never_a_pass(tmp_path: Path, text: str | None) ->
     assert (found.total, found.matched, found.is_right, found.mismatches[0].line) == (0, 0, False, 0)
 
 
+def test_nothing_replayed_is_not_right() -> None:
+    assert not Replay(total=0, matched=0, seconds=0, mismatches=()).is_right
+
+
 def test_replay_needs_nothing_heavy() -> None:
     code = "import sys, serving.replay; print({'numpy', 'onnxruntime', 'asyncio', 'uvicorn', 'pulumi'} & set(sys.modules) or 'light')"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).resolve().parents[3])
