@@ -96,4 +96,4 @@ def resources_touched(out: str) -> int:
     """What an update says under ``Resources:``: created, updated, replaced and deleted together. Raises AssertionError without that."""
     summary = re.search(r"^Resources:\n((?:    .*\n)+)", out, flags=re.MULTILINE)
     assert summary, out[-2000:]
-    return sum(int(count) for count in re.findall(r"^    [-+~]+ (\d+) ", summary.group(1), flags=re.MULTILINE))
+    return sum(int(count) for count in re.findall(r"^    [-+~]+ ?(\d+) ", summary.group(1), flags=re.MULTILINE))
