@@ -106,13 +106,13 @@ def _answers(work: Work, predict: Any, labels: list[str], holdout: pandas.DataFr
 
     model = work.model
     given = numpy.asarray(predict(rows.features(holdout, list(model.inputs))), dtype="float64")
-    if given.shape != (len(holdout), len(labels)) or not numpy.isfinite(given).all() or not numpy.allclose(given.sum(axis=1), 1, atol=1e-4):
+    if given.shape != (len(holdout), len(labels)) or not (given >= 0).all() or not numpy.allclose(given.sum(axis=1), 1, atol=1e-4):
         bad = int((~numpy.isfinite(given)).any(axis=1).sum()) if given.ndim == 2 else 0
         raise _failed(
             work,
             "the model's answers are no probabilities",
             got=f"shape {given.shape}, {bad} rows with NaN or infinity",
-            allowed=f"shape {(len(holdout), len(labels))}, finite, each row's sum 1",
+            allowed=f"shape {(len(holdout), len(labels))}, finite, none below 0, each row's sum 1",
         )
     ordered = numpy.zeros((len(holdout), len(model.output.labels)))
     ordered[:, positions(labels, model.output.labels)] = given

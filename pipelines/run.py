@@ -62,7 +62,7 @@ def make_release(
         if same is not None:
             run.finish(same)
             return Outcome(same, is_new=False, seconds=time.monotonic() - started)
-        run.because(reason(store, model.name, snapshot, work.code, work.environment, force=force))
+        run.because(reason(store, model.name, snapshot, work.code, work.environment))
         for step in STEPS[1:-1]:
             run.step(step)
         run.announce()
@@ -79,7 +79,7 @@ def find_same(store: Path, model: str, snapshot: str, code: str, environment: st
     return None
 
 
-def reason(store: Path, model: str, snapshot: Snapshot, code: str, environment: str, *, force: bool = False) -> str:
+def reason(store: Path, model: str, snapshot: Snapshot, code: str, environment: str) -> str:
     """Why a release is made, compared with the newest one: ``new data``, ``new code``, ``new environment``, or asked for."""
     numbers = release.numbers(store, model)
     if not numbers:
@@ -92,7 +92,7 @@ def reason(store: Path, model: str, snapshot: Snapshot, code: str, environment: 
         found.append("new code")
     if last.environment != environment:
         found.append("new environment")
-    return ", ".join(found) or ("asked for, nothing changed" if force else "same as an older release")
+    return ", ".join(found) or "asked for, nothing changed"
 
 
 def plan(root: Path, store: Path, folder: Path, *, until: date) -> str | None:

@@ -86,7 +86,7 @@ def run_suite(frame: pandas.DataFrame, model: Model, histograms: dict[str, Any])
 
 
 def _expectations(present: set[str], model: Model, histograms: dict[str, Any]) -> list[Any]:
-    """Schema first: a distribution of a column that is missing or of text says nothing."""
+    """Schema first: a distribution of a column of text says nothing. Then the label's: when it shifts, so do the inputs'."""
     import great_expectations.expectations as expect
 
     label = model.output.column
@@ -108,7 +108,7 @@ def _expectations(present: set[str], model: Model, histograms: dict[str, Any]) -
             expect.ExpectColumnValuesToBeInSet(column=label, value_set=model.output.labels),
             expect.ExpectColumnDistinctValuesToContainSet(column=label, value_set=model.output.labels),
         ]
-    suite += [_divergence(name, model, histograms[name]) for name in (*model.inputs, label) if name in present]
+    suite += [_divergence(name, model, histograms[name]) for name in (label, *model.inputs) if name in present]
     return suite
 
 

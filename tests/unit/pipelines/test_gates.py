@@ -93,14 +93,14 @@ def test_each_threshold_holds(work: Make, metrics: dict[str, float], words: str)
         check_thresholds(work(), {name: Interval(value=value, low=value, high=value) for name, value in metrics.items()})
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf, 7.0])
-def test_answers_that_are_no_probabilities_fail_evaluation(iris: Callable[..., tuple[Work, Snapshot]], bad: float) -> None:
+@pytest.mark.parametrize("bad", [[np.nan, 0.5, 0.5], [np.inf, 0, 0], [0.5, 0.5, 0.5], [1.5, -0.5, 0.0]])
+def test_answers_that_are_no_probabilities_fail_evaluation(iris: Callable[..., tuple[Work, Snapshot]], bad: list[float]) -> None:
     work, snapshot = iris()
     holdout = rows.part(rows.read(work.file(snapshot.path)), held_out=True)
 
     def predict(inputs: Any) -> Any:
         given = np.full((len(inputs), 3), 1 / 3)
-        given[4, 1] = bad
+        given[4] = bad
         return given
 
     with pytest.raises(GateFailed, match="no probabilities"):
