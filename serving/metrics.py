@@ -37,7 +37,7 @@ class Metrics:
             for status in STATUSES
             for probe in (False, True)
         }
-        self.count_prediction: dict[str, Callable[[], None]] = {
+        self.count_prediction: dict[str, Callable[[int], None]] = {
             label: predictions.labels(**fixed, label=label).inc for label in release.output.labels
         }
         self.count_dropped: Callable[[int], None] = dropped.labels(**fixed).inc
