@@ -199,22 +199,24 @@ def _process(command: list[str], folder: Path, port: int = 0, path: str = "") ->
     started = time.perf_counter()
     environ = {**environment(), "BENTOML_HOME": str(folder / ".bentoml"), "BENTOML_DO_NOT_TRACK": "True"} if path else environment()
     output = subprocess.DEVNULL if port else subprocess.PIPE
-    process = subprocess.Popen(command, cwd=folder, text=True, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.DEVNULL, env=environ)
-    try:
-        if process.stdout:
-            process.stdout.readline()
-        while port and not _answers(port, path):
-            if process.poll() is not None or time.perf_counter() - started > 60:
-                raise RuntimeError(f"{' '.join(command)} does not answer")
-            time.sleep(0.02)
-        yield Server(process, port, time.perf_counter() - started)
-    finally:
-        process.terminate()
+    with tempfile.TemporaryFile("w+") as errors:
+        process = subprocess.Popen(command, cwd=folder, text=True, stdin=subprocess.PIPE, stdout=output, stderr=errors, env=environ)
         try:
-            process.communicate(timeout=20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.communicate()
+            if process.stdout:
+                process.stdout.readline()
+            while port and not _answers(port, path):
+                if process.poll() is not None or time.perf_counter() - started > 60:
+                    errors.seek(0)
+                    raise RuntimeError(f"{' '.join(command)} does not answer: {errors.read()[-2000:]}")
+                time.sleep(0.02)
+            yield Server(process, port, time.perf_counter() - started)
+        finally:
+            process.terminate()
+            try:
+                process.communicate(timeout=20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.communicate()
 
 
 def _answers(port: int, path: str) -> bool:

@@ -12,7 +12,8 @@ import skops.io
 @bentoml.service(workers=1)
 class Stock:
     def __init__(self) -> None:
-        self.model = skops.io.load(Path(__file__).with_name("model.skops"))
+        path = Path(__file__).with_name("model.skops")
+        self.model = skops.io.load(path, trusted=skops.io.get_untrusted_types(file=path))
 
     @bentoml.api  # type: ignore[untyped-decorator]
     def predict(self, rows: np.ndarray) -> np.ndarray:
