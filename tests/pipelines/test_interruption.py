@@ -164,6 +164,7 @@ def test_a_registry_that_is_down_stops_the_run_and_the_next_goes_on(
     assert "http://127.0.0.1:9" in str(caught.value)
     assert laboratory.numbers() == [1]
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    capfd.readouterr()
     assert laboratory.main("--champion", "1") == 0
     assert capfd.readouterr().err.count("(done before)") == 8
     assert laboratory.numbers() == [1, 2]
