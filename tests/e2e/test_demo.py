@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,21 +23,28 @@ pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.fixture
-def started(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+def temporary() -> Iterator[Path]:
+    """A folder for temporary files with a short path: sockets lie below it."""
+    with tempfile.TemporaryDirectory(prefix="d-") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def started(temporary: Path) -> Iterator[subprocess.Popen[str]]:
     """The demo, under way, with a folder for temporary files of its own."""
     process = subprocess.Popen(
         [sys.executable, "-m", "pipelines", "demo"],
         cwd=ROOT,
-        env={**os.environ, "TMPDIR": str(tmp_path)},
+        env={**os.environ, "TMPDIR": str(temporary)},
         text=True,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
-    yield process
-    if process.poll() is None:
-        process.kill()
-        process.communicate()
+    with process:
+        yield process
+        if process.poll() is None:
+            process.kill()
 
 
 def nothing_is_left(folder: Path) -> None:
@@ -53,33 +61,33 @@ def _is_of(process: psutil.Process, folder: Path) -> bool:
     return store.startswith(str(folder)) and bool(process.info["cmdline"])
 
 
-def test_each_claim_holds_and_nothing_is_left(started: subprocess.Popen[str], tmp_path: Path) -> None:
+def test_each_claim_holds_and_nothing_is_left(started: subprocess.Popen[str], temporary: Path) -> None:
     out, _ = started.communicate()
     assert started.returncode == 0, out
     assert re.search(r"Each of \d\d claims held, in \d+ s\.", out), out
     assert len(re.findall(r"^  ok: ", out, re.MULTILINE)) == int(re.search(r"Each of (\d+) claims", out)[1])  # type: ignore[index]
     for words in ("1 -> 2 | 2/4 10 % | pass", "did not pass at 'golden replay'", "did not pass at '10 %'", "8 unchanged", "proven before"):
         assert words in out, out
-    nothing_is_left(tmp_path)
+    nothing_is_left(temporary)
 
 
-def test_ctrl_c_leaves_nothing(started: subprocess.Popen[str], tmp_path: Path) -> None:
+def test_ctrl_c_leaves_nothing(started: subprocess.Popen[str], temporary: Path) -> None:
     read_until(started, "ok: it is right: a setosa")
-    assert any(_is_of(found, tmp_path) for found in psutil.process_iter(["cmdline", "environ"])), "nothing runs that could be left"
+    assert any(_is_of(found, temporary) for found in psutil.process_iter(["cmdline", "environ"])), "nothing runs that could be left"
     started.send_signal(signal.SIGINT)
     time.sleep(0.5)
     started.send_signal(signal.SIGINT)
     out, _ = started.communicate()
     assert started.returncode == 130, out
     assert "the copy is removed" in out and "Traceback" not in out, out
-    nothing_is_left(tmp_path)
+    nothing_is_left(temporary)
 
 
-def test_a_command_that_fails_ends_the_demo(tmp_path: Path) -> None:
+def test_a_command_that_fails_ends_the_demo(temporary: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "pipelines", "demo"],
         cwd=ROOT,
-        env={**os.environ, "TMPDIR": str(tmp_path), "PATH": "/nowhere"},
+        env={**os.environ, "TMPDIR": str(temporary), "PATH": "/nowhere"},
         capture_output=True,
         text=True,
         check=False,
@@ -87,7 +95,7 @@ def test_a_command_that_fails_ends_the_demo(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "`up` ended with 1" in done.stderr and "pulumi is not on PATH" in done.stderr, done.stderr
     assert "claims held" not in done.stdout
-    nothing_is_left(tmp_path)
+    nothing_is_left(temporary)
 
 
 def test_a_claim_that_is_not_so_is_an_error(tmp_path: Path) -> None:

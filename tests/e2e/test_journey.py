@@ -105,6 +105,11 @@ def test_up_again_changes_nothing(checkout: Checkout) -> None:
     assert time.monotonic() - began < 60
 
 
+def test_plain_pulumi_works_in_the_activated_shell(checkout: Checkout) -> None:
+    said = checkout.sh("bash -c 'source toolchain/activate && pulumi preview -s local --non-interactive'")
+    assert "8 unchanged" in said, said
+
+
 def test_a_release_tells_its_steps_and_nothing_new_makes_nothing(checkout: Checkout) -> None:
     said = (checkout.at.root / "release.txt").read_text(encoding="utf-8")
     assert "iris: release 2, new data (90 -> " in said, said
