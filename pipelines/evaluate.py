@@ -58,7 +58,7 @@ def _compare(work: Work, challenger: Answers, holdout: pandas.DataFrame) -> Comp
         raise StepFailed(
             f"what champion {champion} was trained on is gone, so nobody can tell whether it has seen the holdout",
             where=str(learned),
-            act="bring the snapshot back, or compare with another release: CHAMPION=N",
+            act="bring the snapshot back, or compare with another release: python -m pipelines release … --champion N",
         )
     _check_leak(work, f"champion {champion}", rows.part(rows.read(learned), held_out=False), holdout)
     predict, labels = open_release(work.file(record.bento.path) / "release")
