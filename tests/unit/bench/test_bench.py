@@ -82,8 +82,8 @@ def test_latency_during_promotions_is_compared_with_rest_and_with_the_engine_alo
     row = latency(answers, windows, 1)
     assert row.value == pytest.approx(2)
     assert row.floor.startswith("1.50 x")
-    assert row.parts["requests at rest"] == 20
-    assert "alone makes 1.50 x, the rollout the other 1.33 x" in row.as_dict()["why"]
+    assert row.parts["requests in rest"] == 20
+    assert "alone makes 1.50 x, the rest 1.33 x" in row.as_dict()["why"]
 
 
 def test_resources_touched_are_counted_from_the_engines_own_summary() -> None:
