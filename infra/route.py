@@ -28,6 +28,7 @@ class Route:
     """What answers a model's requests: weights of a rollout (percent by release), a challenger's share in percent, a shadow.
 
     ``urls`` gives the addresses of each release's servers. ``probe`` is the release under test and its token, while a rollout runs.
+    ``counted`` is a release that gets nothing, but whose leaf stays so that the gateway does not forget its counters.
     """
 
     model: str
@@ -37,6 +38,7 @@ class Route:
     share: int = 0
     shadow: int | None = None
     probe: tuple[int, str] | None = None
+    counted: int | None = None
 
 
 def leaf(model: str, release: int) -> str:
@@ -56,7 +58,7 @@ def services(route: Route) -> dict[str, dict[str, Any]]:
     """
     if sum(route.weights.values()) != 100:
         raise ValueError(f"weights of {route.model} sum to {sum(route.weights.values())}: {dict(route.weights)}")
-    used = [*route.weights, *(release for release in (route.challenger, route.shadow) if release is not None)]
+    used = [*route.weights, *(release for release in (route.challenger, route.shadow, route.counted) if release is not None)]
     tree: dict[str, dict[str, Any]] = {leaf(route.model, release): _servers(route, release) for release in used}
     top = _weighted(tree, f"{route.model}-rollout", {leaf(route.model, release): weight for release, weight in route.weights.items()})
     if route.challenger is not None:

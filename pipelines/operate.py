@@ -103,9 +103,10 @@ def _example(model: str, release: int) -> str:
     golden = ROOT / ".local" / "bentos" / model / str(release) / "src" / "release" / "golden.jsonl"
     try:
         with golden.open(encoding="utf-8") as file:
-            # The first lines are corners of the schema; the last is a row like those that users send.
-            return json.dumps(json.loads(file.readlines()[-1])["request"])
-    except (OSError, ValueError, KeyError):
+            requests = [json.loads(line)["request"] for line in file]
+            # The first lines are corners of the schema; the last single row is like those that users send.
+            return json.dumps([request for request in requests if len(request["rows"]) == 1][-1])
+    except (OSError, ValueError, LookupError):
         return ""
 
 

@@ -61,7 +61,7 @@ def package(work: Work, snapshot: Snapshot, interface: Interface, trained: Train
         runtime=exported.runtime,
         fallback_because=exported.because,
         difference=exported.difference,
-        golden_count=len(chosen),
+        golden_count=len((bento / "src" / "release" / "golden.jsonl").read_bytes().splitlines()),
         golden_digest=file_digest(bento / "src" / "release" / "golden.jsonl"),
     )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 import subprocess
 import sys
 import time
@@ -71,6 +73,7 @@ def promote(root: Path, stack: str, model: str, number: int, *, commit: bool) ->
         config = load(root, stack)
         old = _config_of(config, stack, model).champion
         _check_release(root, config, stack, model, number)
+        _check_not_challenger(config, stack, model, number)
         if old == number:
             print(f"{model}: {number} is the champion in {file_name(stack)} already; the stack is brought in line with it")
             up(root, stack)
@@ -90,6 +93,7 @@ def promote(root: Path, stack: str, model: str, number: int, *, commit: bool) ->
             up(root, stack)
         except (DeliveryError, KeyboardInterrupt) as error:
             reason = str(error) if isinstance(error, DeliveryError) else "interrupted"
+            print(f"\n{reason}\n", flush=True)
             _go_back(
                 root, stack, model, old=old, number=number, commit=commit and moved, moved=moved, reason=_plain_reason(reason), since=began
             )
@@ -156,6 +160,18 @@ def _check_release(root: Path, config: StackConfig, stack: str, model: str, numb
     check_may_serve(load_record(store, model, number, where=where), store, where=where)
 
 
+def _check_not_challenger(config: StackConfig, stack: str, model: str, number: int) -> None:
+    beside = config.models[model].challenger
+    if beside is not None and beside.release == number:
+        raise ConfigError(
+            f"{number} is the challenger of {model}, and cannot be its champion too",
+            where=f"{file_name(stack)}: {PROJECT}:models.{model}.challenger",
+            got=number,
+            allowed="a challenger other than the champion, or none",
+            act=f"take the 'challenger:' lines of {model} away, then: make promote MODEL={model} RELEASE={number}",
+        )
+
+
 def _next_act(ended: Ended, stack: str) -> str:
     if "mldelivery" in ended.reason or "do:" in ended.reason:
         return "as the message above says"
@@ -163,7 +179,10 @@ def _next_act(ended: Ended, stack: str) -> str:
 
 
 def _plain_reason(text: str) -> str:
-    return "\n".join(line.strip() for line in text.splitlines()[:4])
+    """What happened, for a commit and the ledger: without the wrapping, and without advice that is followed already."""
+    lines = [line.strip() for line in re.sub(r"^the (update|preview) of \w+ failed: ", "", text).splitlines()]
+    told = itertools.takewhile(lambda line: not line.startswith("do:"), lines)
+    return "\n".join(itertools.islice(told, 6))
 
 
 def _git(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -41,6 +42,8 @@ class OnnxModel:
     """A classifier in ONNX: one input (rows, features), one output (rows, labels) that holds probabilities."""
 
     def __init__(self, data: bytes, release: ReleaseFile) -> None:
+        # It would report its use, and leave files in the home folder.
+        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
         import onnxruntime
 
         options = onnxruntime.SessionOptions()

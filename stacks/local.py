@@ -5,6 +5,7 @@ from __future__ import annotations
 import pulumi
 
 from infra.config import StackConfig, file_name
+from infra.errors import ConfigError
 from infra.local import place
 from infra.local.model_server import ModelServer, ModelServerArgs
 from infra.local.platform import Platform
@@ -14,6 +15,14 @@ from infra.records import records_in_use
 def declare(config: StackConfig) -> None:
     """Supervisor, gateway, MLflow, and each model's servers and route."""
     file = file_name("local")
+    if config.target != "local":
+        raise ConfigError(
+            "this stack runs on your machine",
+            where=f"{file}: mldelivery:target",
+            got=config.target,
+            allowed="local",
+            act=f"git checkout -- {file}",
+        )
     platform = Platform("platform", config.ports)
     for name, model in config.models.items():
         champion, challenger = records_in_use(place.STORE, name, model, file=file)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import http.client
 import json
 import os
@@ -68,7 +69,11 @@ class Laptop:
         document = {
             "config": {
                 "mldelivery:target": "local",
-                "mldelivery:models": {name: {"rollout": FAST, "slo": SLO, "ready-seconds": 20, **model} for name, model in models.items()},
+                "mldelivery:models": {
+                    # Copies: one shared mapping would be written as a YAML alias, which config refuses.
+                    name: copy.deepcopy({"rollout": FAST, "slo": SLO, "ready-seconds": 20, **model})
+                    for name, model in models.items()
+                },
                 "mldelivery:ports": {
                     "gateway": self.port,
                     "dashboard": self.dashboard,

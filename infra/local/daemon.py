@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
+import shutil
 import subprocess
 import time
 import xmlrpc.client
@@ -32,6 +33,7 @@ class Program:
     argv: Sequence[str]
     directory: str
     environment: Mapping[str, str] = field(default_factory=dict)
+    stop_seconds: int = STOP_SECONDS
 
     @property
     def log(self) -> Path:
@@ -54,7 +56,7 @@ class Program:
             "autorestart=true",
             "startsecs=1",
             "startretries=20",
-            f"stopwaitsecs={STOP_SECONDS}",
+            f"stopwaitsecs={self.stop_seconds}",
             "stopasgroup=true",
             "killasgroup=true",
         ]
@@ -125,6 +127,7 @@ def stop() -> None:
         call("supervisor.shutdown")
     end(processes, patience_seconds=STOP_SECONDS + 5)
     end_orphans()
+    shutil.rmtree(place.runtime_folder(), ignore_errors=True)
 
 
 def put(program: Program) -> None:
@@ -145,6 +148,9 @@ def put(program: Program) -> None:
 
 def remove(name: str) -> None:
     """Stop a program and forget it; nothing to do where it is not there."""
+    with contextlib.suppress(OSError, xmlrpc.client.Error):
+        # It takes its time, which nobody else shall wait for.
+        call("supervisor.stopProcessGroup", name)
     with place.locked(place.SUPERVISOR / "programs.lock", wait_seconds=60):
         (PROGRAMS / f"{name}.conf").unlink(missing_ok=True)
         if is_running():

@@ -40,7 +40,8 @@ def record_done(model: str, release: int, digest: str) -> None:
     """Note that a release answers everything, watched or proven before."""
     before = read(model)
     proven = [(release, digest), *(entry for entry in before.proven if entry[0] != release)]
-    _write(model, Ledger(release, now(), tuple(proven[:50]), before.last_return))
+    since = before.since if before.serving == release else now()
+    _write(model, Ledger(release, since, tuple(proven[:50]), before.last_return))
     note(model, "done", release=release)
 
 

@@ -36,7 +36,8 @@ def executable(name: str) -> str:
 def runtime_folder() -> Path:
     """A private folder for sockets: their paths may have 107 bytes at most, and a checkout can lie deeper than that."""
     key = hashlib.sha256(str(STORE).encode()).hexdigest()[:12]
-    folder = Path(tempfile.gettempdir()) / f"mldelivery-{os.getuid()}-{key}"
+    parents = [folder for folder in (tempfile.gettempdir(), "/tmp") if len(folder) <= 50]
+    folder = Path(parents[0]) / f"mldelivery-{os.getuid()}-{key}"
     folder.mkdir(mode=0o700, exist_ok=True)
     if folder.stat().st_uid != os.getuid():
         raise PlatformError(

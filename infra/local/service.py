@@ -64,6 +64,8 @@ class ServiceProvider(ResourceProvider):
             name=props["name"],
             argv=[place.executable(props["argv"][0]), *props["argv"][1:]],
             directory=str(place.STORE),
+            # Nothing is lost when it ends at once: MLflow's server alone would take what it is given.
+            stop_seconds=3,
             # MLflow: no telemetry, and no workers for jobs that nothing here asks for.
             environment={"DO_NOT_TRACK": "true", "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
         )

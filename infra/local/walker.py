@@ -17,7 +17,7 @@ from infra.errors import PlatformError, RolloutAborted
 from infra.local import daemon, gateway, ledger, place
 from infra.local.place import HOST
 from infra.local.verification import Prober, verify
-from infra.rollout import Judgement, Policy, Rollout, Sample, Stage, begin, judge
+from infra.rollout import Judgement, Policy, Rollout, Stage, begin, judge
 from infra.route import Route
 
 TICK_SECONDS = 0.2
@@ -67,7 +67,8 @@ class _Walk:
         self.token = secrets.token_hex(16)
         self.began = time.time()
         self.engine = engine_process()
-        self.exposed: list[Sample] = []
+        self.counts_at_first: gateway.Counts | None = None
+        self.exposed = gateway.Counts()
         self.said: set[str] = set()
 
     def run(self) -> None:
@@ -89,7 +90,7 @@ class _Walk:
                 self.rollout = self.rollout.conclude("fail", str(error) or type(error).__name__)
             self.finish_back()
             if isinstance(error, PlatformError | RolloutAborted | _Interrupted | OSError):
-                raise self.aborted() from error
+                raise self.aborted(interrupted=isinstance(error, _Interrupted)) from error
             raise
         if self.rollout.outcome == "aborted":
             self.finish_back()
@@ -133,6 +134,7 @@ class _Walk:
         """Watch a stage until its verdict; where users send too little, do what the policy says."""
         policy = self.change.policy
         users_before, probes_before = self.counts()
+        self.counts_at_first = self.counts_at_first or users_before
         began = time.monotonic()
         prober = self.prober()
         while True:
@@ -155,7 +157,6 @@ class _Walk:
                 time.sleep(TICK_SECONDS)
             else:
                 break
-        self.exposed.append(sample)
         return judgement
 
     def prober(self) -> Prober:
@@ -188,12 +189,13 @@ class _Walk:
                     ) from error
                 time.sleep(TICK_SECONDS)
 
-    def apply(self, *, probe: bool = False) -> None:
+    def apply(self, *, probe: bool = False, counted: int | None = None) -> None:
         """Let the gateway serve by the rollout's weights, and wait until it does."""
         route = replace(
             self.change.route,
             weights=self.rollout.weights,
             probe=(self.change.new, self.token) if probe else None,
+            counted=counted,
         )
         if self.rollout.outcome != "done":
             # The challenger and the shadow join at the end: until then, only the two champions answer.
@@ -206,6 +208,10 @@ class _Walk:
     def finish_back(self) -> None:
         model = self.change.route.model
         try:
+            if self.counts_at_first is not None:
+                # What users met between the verdict and the old weights counts too.
+                self.apply(counted=self.change.new)
+                self.exposed = self.counts()[0].since(self.counts_at_first)
             self.apply()
             gateway.forget_way_back(model)
         except PlatformError:
@@ -225,16 +231,15 @@ class _Walk:
         change = f"{self.change.old or 'none'} -> {self.change.new}"
         return f"{change} | {number}/{len(self.rollout.stages)} {stage} | {judgement.verdict}: {judgement.reason} ({seconds:.1f} s)"
 
-    def aborted(self) -> RolloutAborted:
+    def aborted(self, *, interrupted: bool = False) -> RolloutAborted:
         old, new, model = self.change.old, self.change.new, self.change.route.model
         stage = self.rollout.stage
-        users = sum(sample.requests for sample in self.exposed)
-        hurt = sum(sample.errors for sample in self.exposed)
-        exposure = f"No user's request reached {new}." if not users else f"{users} users' requests reached {new}, {hurt} of them failed."
+        users, hurt = self.exposed.requests, self.exposed.errors
+        exposure = f"{new} got {users} of the users' requests; {hurt} failed." if users else f"No user's request reached {new}."
         home = f"All traffic is on {old} again." if old is not None else "No route was opened."
         number = "none" if old is None else old
         return RolloutAborted(
-            f"{new} did not pass at '{stage}': {self.rollout.reason}\n  {exposure} {home}",
+            f"{new} {'was stopped' if interrupted else 'did not pass'} at '{stage}': {self.rollout.reason}\n  {exposure} {home}",
             where=f"{model} {old or 'none'} -> {new}",
             act=(
                 f"put `champion: {number}` back in {self.change.config_file} (`make promote` does so by itself), read "

@@ -133,4 +133,4 @@ def test_the_editors_schema_refuses_what_the_types_refuse(values: dict[str, Any]
 
 def test_the_committed_schema_is_the_one_of_the_types() -> None:
     committed = json.loads((ROOT / "docs" / "stack.schema.json").read_text(encoding="utf-8"))
-    assert committed == json_schema(), "run: make schema"
+    assert committed == json_schema(), "run: python -m infra.config_reference"
