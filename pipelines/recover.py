@@ -14,6 +14,7 @@ import psutil
 
 from infra.config import PROJECT
 from infra.errors import PlatformError
+from infra.local import daemon
 from pipelines.engine import Engine
 
 OWN_TYPES = ("pulumi-python:dynamic/mldelivery:",)
@@ -56,6 +57,7 @@ def recover(engine: Engine) -> list[str]:
                 act="wait for it to end, then run the same command again; on another host, ask its owner and run: pulumi cancel",
             )
         lock.file.unlink(missing_ok=True)
+        daemon.end_strays()
         done.append(f"cleared the lock of process {lock.pid}, which is dead")
     state = engine.state()
     pending = state.get("pending_operations") or []

@@ -202,6 +202,18 @@ def end_orphans() -> None:
     end(orphans, patience_seconds=STOP_SECONDS)
 
 
+def end_strays() -> None:
+    """End parts of the engine that outlived a killed update: our own, with no engine above them."""
+    strays = []
+    for process in own_processes():
+        with contextlib.suppress(psutil.Error):
+            is_part = process.name().startswith("pulumi-") or any("pulumi" in word for word in process.cmdline()[:4])
+            if is_part and not _is_daemon_or_program(process) and "pulumi" not in {parent.name() for parent in process.parents()}:
+                strays.append(process)
+                process.terminate()
+    end(strays, patience_seconds=3)
+
+
 def end(processes: Sequence[psutil.Process], *, patience_seconds: float) -> None:
     """Wait until processes that were told to stop have ended; kill what has not after ``patience_seconds``."""
     deadline = time.monotonic() + patience_seconds
