@@ -37,7 +37,7 @@ PARTS: dict[str, Callable[[Ground], Sequence[Row]]] = {
 
 def main(arguments: list[str]) -> int:
     """Measure, print the table, write the file."""
-    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=(__doc__ or "").splitlines()[2])
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Speed and memory, as ratios within one run.")
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"only these of: serving, {', '.join(PARTS)}")
     parser.add_argument("--json", type=Path, default=ROOT / ".local" / "bench.json", metavar="FILE", help="default: .local/bench.json")
     parser.add_argument("--quick", action="store_true", help="few repetitions and small stacks: shows that it works, not how fast it is")
