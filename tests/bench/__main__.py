@@ -54,7 +54,7 @@ def main(arguments: list[str]) -> int:
             began = time.monotonic()
             print(f"{name} …", end=" ", flush=True)
             try:
-                rows += serving() if name == "serving" else [row.as_dict() for row in PARTS[name](ground)]
+                rows += serving(quick=read.quick) if name == "serving" else [row.as_dict() for row in PARTS[name](ground)]
                 print(f"{time.monotonic() - began:.0f} s", flush=True)
             except Exception as error:  # The other parts' numbers shall not be lost.
                 traceback.print_exc()
@@ -68,11 +68,11 @@ def main(arguments: list[str]) -> int:
     return 1 if failed else 0
 
 
-def serving() -> list[dict[str, Any]]:
+def serving(*, quick: bool) -> list[dict[str, Any]]:
     """Rows of what runs inside a release; measured in a process of its own, with no engine beside it."""
     with tempfile.TemporaryDirectory(prefix="mldelivery-bench-") as folder:
         file = Path(folder) / "rows.json"
-        command = [sys.executable, "-m", "tests.bench.serving", "--json", str(file)]
+        command = [sys.executable, "-m", "tests.bench.serving", "--json", str(file), *(["--quick"] if quick else [])]
         subprocess.run(command, cwd=ROOT, check=True, timeout=SERVING_SECONDS, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         return list(json.loads(file.read_text(encoding="utf-8")))
 
