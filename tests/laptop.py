@@ -7,6 +7,7 @@ import copy
 import http.client
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -35,6 +36,7 @@ class Laptop:
     root: Path
     port: int
     environment: dict[str, str] = field(default_factory=dict)
+    reservation: socket.socket | None = None
 
     @classmethod
     def make(cls, folder: Path) -> Laptop:
@@ -46,7 +48,8 @@ class Laptop:
             if (ROOT / name).is_file():
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(ROOT / name, folder / name)
-        laptop = cls(folder, _free_block())
+        port, reservation = _free_block()
+        laptop = cls(folder, port, reservation=reservation)
         kept = {key: value for key, value in os.environ.items() if not key.startswith(("PULUMI_", "MLDELIVERY_", "MLFLOW_"))}
         laptop.environment = {**kept, "PATH": f"{Path(sys.prefix) / 'bin'}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(folder)}
         laptop.configure({"iris": {"champion": 1}})
@@ -188,6 +191,8 @@ class Laptop:
     def destroy(self) -> None:
         """Take the copy down and assert that nothing of it still runs."""
         self.run("down", "--stack", "local")
+        if self.reservation is not None:
+            self.reservation.close()
         left = [(process.pid, process.cmdline()) for process in self.processes()]
         for pid, _ in left:
             with contextlib.suppress(ProcessLookupError):
@@ -225,18 +230,21 @@ def kill_session(process: subprocess.Popen[str]) -> None:
     process.communicate()
 
 
-def _free_block() -> int:
-    """A port whose successors are free: the copy's gateway, dashboard, MLflow and servers."""
-
-    def is_free(port: int) -> bool:
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            return probe.connect_ex(("127.0.0.1", port)) != 0
-
-    start = 20_000 + (os.getpid() * 7) % 10 * 1_000
-    for base in [*range(start, 32_000, 1_000), *range(20_000, start, 1_000)]:
-        if all(is_free(base + offset) for offset in range(20)):
-            return base
+def _free_block() -> tuple[int, socket.socket]:
+    """A port whose successors are free: the copy's gateway, dashboard, MLflow and servers; the socket keeps the block from other tests."""
+    for base in random.sample(range(20_000, 32_000, 1_000), 12):
+        reservation = socket.socket()
+        try:
+            # The last of the block, which no server asks for.
+            reservation.bind(("127.0.0.1", base + 999))
+            for offset in range(20):
+                with socket.socket() as probe:
+                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                    probe.bind(("127.0.0.1", base + offset))
+        except OSError:
+            reservation.close()
+            continue
+        return base, reservation
     raise AssertionError("no free block of ports")
 
 
