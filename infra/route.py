@@ -96,8 +96,8 @@ def document(route: Route) -> dict[str, Any]:
     middlewares = {
         strip: {"stripPrefix": {"prefixes": [f"/{route.model}"]}},
         # Reaches another replica, or the same one restarted by its supervisor, when a server dies. A POST may be sent again: to predict
-        # changes nothing.
-        f"{route.model}-retry": {"retry": {"attempts": 7, "initialInterval": "150ms", "retryNonIdempotentMethod": True}},
+        # changes nothing. The gateway lets its waits grow to twice the first one only: these span about 5 s.
+        f"{route.model}-retry": {"retry": {"attempts": 12, "initialInterval": "300ms", "retryNonIdempotentMethod": True}},
     }
     return {"http": {"routers": routers, "services": tree, "middlewares": middlewares}}
 

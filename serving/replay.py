@@ -28,13 +28,17 @@ GIVE_UP_AFTER = 3
 
 @dataclass(frozen=True, kw_only=True)
 class Mismatch:
-    """A golden request that was not answered as recorded. ``line`` is 0 when file or URL is wrong; ``got`` is None if unanswered."""
+    """A golden request that was not answered as recorded.
+
+    ``line`` is 0 when file or URL is wrong; ``status`` and ``got`` are None if unanswered.
+    """
 
     line: int
     request: Any
     expected: Any
     got: Any
     reason: str
+    status: int | None = None
 
     def __str__(self) -> str:
         return f"line {self.line}: {self.reason}"
@@ -87,31 +91,32 @@ def ask_each(
     unanswered = 0
     try:
         for number, line in enumerate(lines, start=1):
-            got: Any = None
+            status, got = None, None
             if unanswered >= GIVE_UP_AFTER:
                 reason = f"not asked, because {url} gave no answer {GIVE_UP_AFTER} times in a row"
             else:
-                got, reason = _ask(server, line, tolerance, release)
-                unanswered = unanswered + 1 if got is None else 0
-            yield Mismatch(line=number, request=line.request, expected=line.response, got=got, reason=reason) if reason else None
+                status, got, reason = _ask(server, line, tolerance, release)
+                unanswered = unanswered + 1 if status is None else 0
+            wrong = Mismatch(line=number, request=line.request, expected=line.response, got=got, reason=reason, status=status)
+            yield wrong if reason else None
     finally:
         server.close()
 
 
-def _ask(server: _Server, line: Golden, tolerance: float, release: int) -> tuple[Any, str]:
+def _ask(server: _Server, line: Golden, tolerance: float, release: int) -> tuple[int | None, Any, str]:
     try:
         status, answered_by, body = server.post(msgspec.json.encode(line.request))
     except (OSError, http.client.HTTPException) as error:
-        return None, f"{server.url} gave no answer: {str(error) or type(error).__name__}"
+        return None, None, f"{server.url} gave no answer: {str(error) or type(error).__name__}"
     try:
         got = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         got = body.decode(errors="replace")[:1000]
     if status != 200:
-        return got, f"status is {status}, expected 200"
+        return status, got, f"status is {status}, expected 200"
     if answered_by != str(release):
-        return got, f"release {answered_by or 'unknown (no x-release header)'} answered, expected release {release}"
-    return got, difference(line.response, got, tolerance)
+        return status, got, f"release {answered_by or 'unknown (no x-release header)'} answered, expected release {release}"
+    return status, got, difference(line.response, got, tolerance)
 
 
 class _Server:

@@ -9,7 +9,7 @@ import pulumi
 from pulumi.dynamic import CreateResult, DiffResult, Resource, ResourceProvider, UpdateResult
 
 from infra.local import gateway, ledger, place
-from infra.local.walker import Change, end_with, engine_process, walk
+from infra.local.walker import Change, attend, engine_process, walk
 from infra.rollout import Policy, Slo
 from infra.route import Route
 
@@ -24,9 +24,7 @@ class RouteProvider(ResourceProvider):
     serialize_as_secret_always = False
 
     def configure(self, _req: Any) -> None:
-        engine = engine_process()
-        if engine is not None:
-            end_with(engine)
+        attend(engine_process())
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
         if any(olds.get(key) != value for key, value in news.items()):

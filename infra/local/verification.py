@@ -35,7 +35,10 @@ class Prober:
         self._answers = self._ask_for_ever(release, url, golden, tolerance, token)
 
     def probe(self, count: int, *, seconds: float) -> str:
-        """Send up to ``count`` requests, and none after ``seconds``. Returns what was wrong with an answer, or nothing."""
+        """Send up to ``count`` requests, and none after ``seconds``. Returns what was wrong with an answer, or nothing.
+
+        A 5xx is no wrong answer: the gateway counts it, and the policy says how many are too many. Neither is a gateway that restarts.
+        """
         deadline = time.monotonic() + seconds
         for _ in range(min(count, self.left)):
             self.left -= 1
@@ -50,4 +53,5 @@ class Prober:
 
         while True:
             for mismatch in ask_each(url, golden, tolerance=tolerance, release=release, headers={PROBE_HEADER: token}):
-                yield "" if mismatch is None else str(mismatch)
+                is_answer = mismatch is not None and mismatch.status is not None and mismatch.status < 500
+                yield str(mismatch) if is_answer else ""

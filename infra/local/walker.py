@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import secrets
 import threading
@@ -95,7 +96,8 @@ class _Walk:
         if self.rollout.outcome == "aborted":
             self.finish_back()
             raise self.aborted()
-        self.apply()
+        # The weights are in place since the last stage; only the way for probes goes, which nobody needs to wait for.
+        gateway.write(self.change.route)
         gateway.forget_way_back(model)
         ledger.record_done(model, new, self.change.digest)
         if moves or old is None:
@@ -266,10 +268,17 @@ def engine_process() -> psutil.Process | None:
     return None
 
 
-def end_with(engine: psutil.Process) -> None:
-    """End this process some time after its engine was killed; a plugin is not told, and would stay for ever."""
+def attend(engine: psutil.Process | None) -> None:
+    """Prepare this process for a walk, in the background, while a server starts; and end it some time after its engine was killed.
+
+    A plugin is not told of its engine's end, and would stay for ever.
+    """
 
     def wait() -> None:
+        importlib.import_module("prometheus_client.parser")
+        importlib.import_module("serving.replay")
+        if engine is None:
+            return
         while daemon.is_alive(engine):
             time.sleep(0.5)
         # A walk notices by itself and puts the weights back under its model's lock: give it the time.
