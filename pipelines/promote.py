@@ -67,9 +67,7 @@ def promote(root: Path, stack: str, model: str, number: int, *, commit: bool) ->
     """
     from infra.local.place import locked
 
-    with locked(
-        root / ".local" / "promote.lock", wait_seconds=0, act="someone is promoting on this checkout: wait for it to end, then look again"
-    ):
+    with locked(root / ".local" / "promote.lock", wait_seconds=0, act="wait for that promotion to end, then look again"):
         config = load(root, stack)
         old = _config_of(config, stack, model).champion
         _check_release(root, config, stack, model, number)

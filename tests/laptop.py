@@ -156,9 +156,12 @@ class Laptop:
         text = (self.store / "bentos" / model / str(release) / "src" / "release" / "golden.jsonl").read_text(encoding="utf-8")
         return [json.loads(line) for line in text.splitlines()]
 
-    def load(self, *, rate: float = 60, release: int = 1, model: str = "iris") -> Load:
-        """A client that sends the golden requests of a release at a constant rate."""
-        return Load(self.port, f"/{model}/predict", [line["request"] for line in self.golden(release, model)], rate=rate)
+    def load(self, *, rate: float = 60) -> Load:
+        """Users who ask iris at a constant rate, with requests whose answers both real releases (1 and 2) recorded."""
+        shared = {str(line["request"]) for line in self.golden(2)}
+        bodies = [line["request"] for line in self.golden(1) if str(line["request"]) in shared]
+        assert len(bodies) >= 10, "releases 1 and 2 share too few golden requests to check answers with"
+        return Load(self.port, "/iris/predict", bodies, rate=rate)
 
     def status(self) -> dict[str, Any]:
         """What `make status` says of the first model."""

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-import xmlrpc.client
 from collections.abc import Iterator
 
 import psutil
@@ -36,8 +35,8 @@ def stranger_on(port: int) -> Iterator[subprocess.Popen[bytes]]:
     code = f"import socket,time; s=socket.create_server(('127.0.0.1',{port})); print('up',flush=True); time.sleep(600)"
     environment = {key: value for key, value in os.environ.items() if not key.startswith("MLDELIVERY_")}
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, env=environment)
-    assert process.stdout is not None and process.stdout.readline() == b"up\n"
     try:
+        assert process.stdout is not None and process.stdout.readline() == b"up\n"
         yield process
     finally:
         process.kill()
@@ -98,7 +97,7 @@ def test_promotion_return_and_preview_do_not_need_mlflow(home: Laptop) -> None:
     faulty.make(home.store, 61)
     before = invariants.records(home)
     ports = yaml.safe_load(home.config.read_text(encoding="utf-8"))["config"]["mldelivery:ports"]
-    _supervisor(home).supervisor.stopProcess("mlflow")
+    _stop(home, "mlflow")
     with stranger_on(ports["mlflow"]) as stranger, home.load(rate=40) as load:
         home.ok("preview", "--stack", "local")
         out = home.ok("promote", "iris", "61")
@@ -273,12 +272,12 @@ def test_a_fresh_laptop_with_no_model_boots(tmp_path_factory: pytest.TempPathFac
         empty.has_no_changes()
 
 
-def _supervisor(home: Laptop) -> xmlrpc.client.ServerProxy:
-    from supervisor.xmlrpc import SupervisorTransport
-
+def _stop(home: Laptop, name: str) -> None:
+    """Stop a supervised process behind the product's back."""
     config = (home.store / "supervisor" / "supervisord.conf").read_text(encoding="utf-8")
     path = next(line.removeprefix("file=") for line in config.splitlines() if line.startswith("file="))
-    return xmlrpc.client.ServerProxy("http://127.0.0.1", transport=SupervisorTransport(None, None, f"unix://{path}"))
+    command = [sys.executable, "-m", "supervisor.supervisorctl", "-s", f"unix://{path}", "stop", name]
+    subprocess.run(command, check=True, capture_output=True)
 
 
 def _driver(pid: int) -> int:
