@@ -1,12 +1,18 @@
-"""One laptop for all end-to-end tests, with two real releases: what `make up` and `make release` make on a fresh checkout."""
+"""What all tests share: Ctrl-C as a terminal gives it, and one laptop with two real releases."""
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 
 import pytest
 
 from tests.laptop import Laptop, laptop
+
+
+def pytest_configure() -> None:
+    """Take Ctrl-C as a terminal would give it: started in the background, this process and all that tests start would ignore it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
