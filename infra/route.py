@@ -96,10 +96,10 @@ def document(route: Route) -> dict[str, Any]:
     middlewares = {
         strip: {"stripPrefix": {"prefixes": [f"/{route.model}"]}},
         # Reaches another replica, or the same one restarted by its supervisor, when a server dies: over about 5 s, as the gateway lets its
-        # waits grow to twice the first one only. A POST may be sent again, to predict changes nothing; 503 is what a restarted server says
-        # until it has loaded its model.
+        # waits grow to twice the first one only. A POST may be sent again, to predict changes nothing. 502 is a lost connection, 503 what
+        # a restarted server says until it has loaded its model.
         f"{route.model}-retry": {
-            "retry": {"attempts": 12, "initialInterval": "300ms", "status": ["503"], "retryNonIdempotentMethod": True},
+            "retry": {"attempts": 12, "initialInterval": "300ms", "status": ["502", "503"], "retryNonIdempotentMethod": True},
         },
     }
     return {"http": {"routers": routers, "services": tree, "middlewares": middlewares}}

@@ -53,7 +53,7 @@ def test_a_server_that_is_killed_comes_back_and_users_do_not_notice(home: Laptop
     before = invariants.records(home)
     with home.load(rate=60) as load:
         load.wait_for(30)
-        for _ in range(3):
+        for _ in range(6):
             program(home, "serve-iris-1-0").kill()
             load.wait_for(120)
     invariants.check(home, champion=1, load=load, between={1}, before=before, reconcile=False)
