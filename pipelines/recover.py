@@ -68,6 +68,8 @@ def recover(engine: Engine) -> list[str]:
         _drop_pending(engine)
         names = ", ".join(operation["resource"]["urn"].rsplit("::", 1)[1] for operation in pending)
         done.append(f"an earlier update was cut short at {names}; it is done again")
+    if done and not strangers:
+        _end_unknown_servers(state)
     return done
 
 
@@ -82,6 +84,15 @@ def locks(engine: Engine) -> list[Lock]:
             at = datetime.fromisoformat(facts["timestamp"])
             found.append(Lock(file, int(facts["pid"]), facts["hostname"], facts["username"], at))
     return found
+
+
+def _end_unknown_servers(state: dict[str, Any]) -> None:
+    """End servers that a killed update had started and not yet written down: nothing routes to them, and nobody would ever end them."""
+    resources = [found for found in state.get("resources") or [] if found["type"].endswith(":ReleaseServer")]
+    known = {found["urn"].rsplit("::", 1)[1] for found in resources}
+    for file in daemon.PROGRAMS.glob("serve-*.conf"):
+        if file.stem.rsplit("-", 1)[0] not in known:
+            daemon.remove(file.stem)
 
 
 def _drop_pending(engine: Engine) -> None:
