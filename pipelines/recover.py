@@ -14,7 +14,7 @@ import psutil
 
 from infra.config import PROJECT
 from infra.errors import PlatformError
-from infra.local import daemon
+from infra.local import daemon, place
 from pipelines.engine import Engine
 
 OWN_TYPES = ("pulumi-python:dynamic/mldelivery:",)
@@ -57,7 +57,8 @@ def recover(engine: Engine) -> list[str]:
                 act="wait for it to end, then run the same command again; on another host, ask its owner and run: pulumi cancel",
             )
         lock.file.unlink(missing_ok=True)
-        daemon.end_strays()
+        if _is_of_this_machine(engine):
+            daemon.end_strays()
         done.append(f"cleared the lock of process {lock.pid}, which is dead")
     state = engine.state()
     pending = state.get("pending_operations") or []
@@ -68,7 +69,7 @@ def recover(engine: Engine) -> list[str]:
         _drop_pending(engine)
         names = ", ".join(operation["resource"]["urn"].rsplit("::", 1)[1] for operation in pending)
         done.append(f"an earlier update was cut short at {names}; it is done again")
-    if done and not strangers:
+    if done and not strangers and _is_of_this_machine(engine):
         _end_unknown_servers(state)
     return done
 
@@ -84,6 +85,11 @@ def locks(engine: Engine) -> list[Lock]:
             at = datetime.fromisoformat(facts["timestamp"])
             found.append(Lock(file, int(facts["pid"]), facts["hostname"], facts["username"], at))
     return found
+
+
+def _is_of_this_machine(engine: Engine) -> bool:
+    """Whether a stack's processes are those of this checkout; another stack's state knows nothing of them."""
+    return engine.stack == "local" and engine.root / ".local" == place.STORE
 
 
 def _end_unknown_servers(state: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from infra.errors import PlatformError
+from infra.local import daemon, place
 from pipelines.engine import Engine, plain
 from pipelines.recover import locks, recover
 
@@ -25,7 +26,7 @@ def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
 
 def lock(engine: Engine, *, pid: int, host: str = platform.node(), at: datetime | None = None) -> Path:
     assert engine.state_folder is not None
-    folder = engine.state_folder / "locks" / "organization" / "mldelivery" / "local"
+    folder = engine.state_folder / "locks" / "organization" / "mldelivery" / engine.stack
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{pid}.json"
     stamp = (at or datetime.now(UTC)).strftime("%Y-%m-%dT%H:%M:%S.%f") + "123Z"
@@ -77,3 +78,24 @@ def test_a_damaged_state_is_named_with_the_way_back(engine: Engine) -> None:
 def test_an_engine_message_is_stripped_to_its_words() -> None:
     wrapped = "<{%reset%}>\x1b[31mrpc error: Exception calling application: iris 1 -> 2: did not pass\n  do: look<{%reset%}>\n"
     assert plain(wrapped) == "iris 1 -> 2: did not pass\n  do: look"
+
+
+@pytest.mark.parametrize("stack", ["local", "dev"])
+def test_only_the_own_stacks_unknown_servers_are_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stack: str) -> None:
+    removed: list[str] = []
+    monkeypatch.setattr(place, "STORE", tmp_path / ".local")
+    monkeypatch.setattr(daemon, "PROGRAMS", tmp_path)
+    monkeypatch.setattr(daemon, "remove", removed.append)
+    monkeypatch.setattr(daemon, "end_strays", lambda: None)
+    monkeypatch.setenv("PULUMI_BACKEND_URL", f"file://{tmp_path}")
+    engine = Engine(tmp_path, stack)
+    assert engine.state_file is not None
+    urn = f"urn:pulumi:{stack}::mldelivery::pulumi-python:dynamic/mldelivery:ReleaseServer::serve-iris-1"
+    known = {"type": "pulumi-python:dynamic/mldelivery:ReleaseServer", "urn": urn}
+    engine.state_file.parent.mkdir(parents=True)
+    engine.state_file.write_text(json.dumps({"checkpoint": {"latest": {"resources": [known]}}}), encoding="utf-8")
+    for name in ("serve-iris-1-0", "serve-iris-2-0", "gateway"):
+        (tmp_path / f"{name}.conf").write_text("", encoding="utf-8")
+    lock(engine, pid=dead_pid())
+    recover(engine)
+    assert removed == (["serve-iris-2-0"] if stack == "local" else [])
