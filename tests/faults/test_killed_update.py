@@ -93,7 +93,8 @@ def test_when_only_the_engine_is_killed_the_rollout_goes_back_by_itself(home: La
         assert update.wait(timeout=30) != 0
         assert update.stdout is not None
         update.stdout.close()
-        assert home.account()["last_return"]["reason"] == "the command that drove this rollout was killed"
+        reason = "the command that drove this rollout was killed"
+        wait_until(lambda: (home.account()["last_return"] or {}).get("reason") == reason, seconds=10, what="the reason is noted")
         home.champion(1, rollout=FAST)
         home.up()
     invariants.check(home, champion=1, load=load, between={1, 90}, before=before)
