@@ -166,11 +166,6 @@ def state(name: str) -> str:
         return "MISSING"
 
 
-def info(name: str) -> dict[str, Any]:
-    """The daemon's whole account of a program (``pid``, ``start``, ``statename``, ``spawnerr`` …). Raises as ``call`` does."""
-    return dict(call("supervisor.getProcessInfo", name))
-
-
 def last_lines(program: Program, count: int = 5) -> str:
     """The end of a program's log, for a message."""
     try:

@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -238,16 +237,3 @@ def _get(port: int, path: str) -> tuple[int, str]:
         return answer.status, answer.read().decode()
     finally:
         connection.close()
-
-
-def reachable(dashboard_port: int) -> bool:
-    """Whether the gateway answers."""
-    try:
-        return _get(dashboard_port, "/ping")[0] == 200
-    except (OSError, http.client.HTTPException):
-        return False
-
-
-def routers(*, dashboard_port: int) -> list[dict[str, Any]]:
-    """The gateway's own list of routers."""
-    return list(json.loads(_get(dashboard_port, "/api/http/routers?per_page=1000")[1]))
