@@ -80,7 +80,7 @@ class RolloutConfig(_Section):
 class ChallengerConfig(_Section):
     """A release beside the champion: a share of live traffic, or a shadow copy of it whose answers nobody gets."""
 
-    release: ReleaseNumber
+    release: ReleaseNumber = Field(description="The number of the challenger's release.")
     share: int = Field(0, ge=0, le=50, description="Percent of live traffic that the challenger answers.")
     shadow: bool = Field(False, description="Send it a copy of the traffic instead; its answers are thrown away.")
 
@@ -91,6 +91,27 @@ class ChallengerConfig(_Section):
         return self
 
 
+class ResourcesConfig(_Section):
+    """What a pod of a model asks for and may use at most. The local target does not limit its processes."""
+
+    cpu_millis: int = Field(100, ge=10, le=64_000, description="Asked for, in thousandths of a core.")
+    cpu_limit_millis: int = Field(1_000, ge=10, le=64_000, description="Used at most, in thousandths of a core.")
+    memory_mib: int = Field(256, ge=64, le=1_048_576, description="Asked for and used at most, MiB: more than that ends the pod.")
+
+    @model_validator(mode="after")
+    def _limit_covers_request(self) -> ResourcesConfig:
+        if self.cpu_limit_millis < self.cpu_millis:
+            raise ValueError("cpu-limit-millis is below cpu-millis")
+        return self
+
+
+class AutoscaleConfig(_Section):
+    """How far a cluster may add pods to a model's replicas."""
+
+    maximum: int = Field(ge=2, le=500, description="Pods at most.")
+    cpu_percent: int = Field(70, ge=10, le=100, description="Pods are added above this use of the CPU that they ask for.")
+
+
 class ModelConfig(_Section):
     """One model of a stack."""
 
@@ -99,7 +120,15 @@ class ModelConfig(_Section):
     rollout: RolloutConfig = RolloutConfig()
     slo: SloConfig = SloConfig()
     replicas: int = Field(1, ge=1, le=100, description="Server processes (local) or pods (cluster) of each release.")
+    resources: ResourcesConfig = ResourcesConfig()
+    autoscale: AutoscaleConfig | None = None
     ready_seconds: float = Field(20, gt=0, le=600, description="How long a server may take until its first right prediction.")
+
+    @model_validator(mode="after")
+    def _can_scale(self) -> ModelConfig:
+        if self.autoscale is not None and self.autoscale.maximum < self.replicas:
+            raise ValueError("autoscale.maximum is below replicas")
+        return self
 
     @model_validator(mode="after")
     def _challenger_differs(self) -> ModelConfig:
@@ -126,14 +155,16 @@ class ModelConfig(_Section):
 
 
 Port = Annotated[int, Field(ge=1024, le=65_535)]
+DnsLabel = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
+Url = Annotated[str, Field(pattern=r"^https?://[^/\s]+$")]
 
 
 class PortsConfig(_Section):
     """Loopback ports of the local target."""
 
-    gateway: Port = 8080
-    dashboard: Port = 8081
-    mlflow: Port = 5000
+    gateway: Port = Field(8080, description="Where requests go: `http://127.0.0.1:<port>/<model>/predict`.")
+    dashboard: Port = Field(8081, description="Traefik's dashboard, its API and the metrics that a rollout reads.")
+    mlflow: Port = Field(5000, description="MLflow's web pages.")
     servers: Port = Field(8100, description="First of the ports for model servers; each takes the next free one of 900.")
 
     @model_validator(mode="after")
@@ -144,12 +175,55 @@ class PortsConfig(_Section):
         return self
 
 
+class ClusterGatewayConfig(_Section):
+    """How users, and the rollout's own probes, reach Traefik in a cluster."""
+
+    url: Url = Field(description="Where users reach the gateway, such as https://models.example.com.")
+    entry_point: str = Field("websecure", description="Traefik's entry point for users; it speaks TLS.")
+    tls_secret: DnsLabel | None = Field(None, description="Secret with the certificate; without one Traefik's default certificate is used.")
+    internal_url: Url = Field(description="Where pods of the cluster reach the internal entry point, for probes.")
+    internal_entry_point: str = Field("internal", description="Traefik's entry point that only pods of the cluster reach.")
+
+
+class KubernetesConfig(_Section):
+    """The cluster that a stack runs on, and what stands in it already."""
+
+    kubeconfig: str | None = Field(
+        None, description="Path of the kubeconfig from the repository's root; else KUBECONFIG, else ~/.kube/config."
+    )
+    context: str | None = Field(None, description="Context of the kubeconfig; else its current one.")
+    namespace: DnsLabel = Field("mldelivery", description="Namespace of all that the stack makes; it is the stack's own.")
+    platform: Literal["existing", "charts"] = Field(
+        "existing", description="Argo Rollouts, Traefik and Prometheus stand there already, or are installed from their Helm charts."
+    )
+    registry: str = Field(
+        pattern=r"^[a-z0-9.-]+(:\d+)?(/[a-z0-9._/-]+)?$",
+        description="Where images are pushed to and pulled from, such as registry.example.com/models.",
+    )
+    prometheus: Url = Field(description="Where Argo Rollouts reaches the Prometheus that scrapes the gateway.")
+    scrape_seconds: float = Field(1, gt=0, le=300, description="How often that Prometheus scrapes the gateway.")
+    public_key: str | None = Field(
+        None,
+        description="Path from the root of the public key that releases must be signed with; without one none is asked for.",
+    )
+    gateway: ClusterGatewayConfig
+
+
 class StackConfig(_Section):
     """The whole config of a stack."""
 
-    target: Literal["local", "kubernetes", "eks"]
-    models: dict[Annotated[str, Field(pattern=f"^{MODEL_NAME}$")], ModelConfig] = Field(max_length=500)
+    target: Literal["local", "kubernetes", "eks"] = Field(
+        description="What the stack runs on: this machine, a cluster that exists, or one that the stack makes on AWS (refused so far)."
+    )
+    kubernetes: KubernetesConfig | None = None
+    models: dict[Annotated[str, Field(pattern=f"^{MODEL_NAME}$")], ModelConfig] = Field(max_length=500, description="What serves.")
     ports: PortsConfig = PortsConfig()
+
+    @model_validator(mode="after")
+    def _has_its_target(self) -> StackConfig:
+        if (self.target == "kubernetes") != (self.kubernetes is not None):
+            raise ValueError("target 'kubernetes' needs a section 'kubernetes', and no other target has one")
+        return self
 
 
 def file_name(stack: str) -> str:
@@ -252,6 +326,18 @@ def _first_problem(error: ValidationError, file: str) -> ConfigError:
     )
 
 
+_SECTIONS: dict[str, type[_Section]] = {
+    "ports": PortsConfig,
+    "kubernetes": KubernetesConfig,
+    "gateway": ClusterGatewayConfig,
+    "challenger": ChallengerConfig,
+    "rollout": RolloutConfig,
+    "slo": SloConfig,
+    "resources": ResourcesConfig,
+    "autoscale": AutoscaleConfig,
+}
+
+
 def _section_of(location: list[str]) -> Any:
     section: Any = StackConfig
     steps = iter(location)
@@ -261,7 +347,7 @@ def _section_of(location: list[str]) -> Any:
                 return None
             section = ModelConfig
             continue
-        following = {"ports": PortsConfig, "challenger": ChallengerConfig, "rollout": RolloutConfig, "slo": SloConfig}.get(step)
+        following = _SECTIONS.get(step)
         if following is None:
             return None
         section = following

@@ -9,7 +9,20 @@ import json
 from pathlib import Path
 from typing import Any
 
-from infra.config import PROJECT, ChallengerConfig, ModelConfig, PortsConfig, RolloutConfig, SloConfig, StackConfig, json_schema
+from infra.config import (
+    PROJECT,
+    AutoscaleConfig,
+    ChallengerConfig,
+    ClusterGatewayConfig,
+    KubernetesConfig,
+    ModelConfig,
+    PortsConfig,
+    ResourcesConfig,
+    RolloutConfig,
+    SloConfig,
+    StackConfig,
+    json_schema,
+)
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -19,7 +32,11 @@ SECTIONS = (
     ("Its rollout", f"{PROJECT}:models.<name>.rollout.", RolloutConfig),
     ("Its objectives", f"{PROJECT}:models.<name>.slo.", SloConfig),
     ("A challenger beside it", f"{PROJECT}:models.<name>.challenger.", ChallengerConfig),
+    ("What its pods may use", f"{PROJECT}:models.<name>.resources.", ResourcesConfig),
+    ("How many pods a cluster may add", f"{PROJECT}:models.<name>.autoscale.", AutoscaleConfig),
     ("Ports of the local target", f"{PROJECT}:ports.", PortsConfig),
+    ("The cluster of the target kubernetes", f"{PROJECT}:kubernetes.", KubernetesConfig),
+    ("The gateway of that cluster", f"{PROJECT}:kubernetes.gateway.", ClusterGatewayConfig),
 )
 
 INTRODUCTION = """\
@@ -50,6 +67,8 @@ RULES = """\
   watches it.
 - A challenger needs a champion beside it, another release than the champion's, and either `share` or `shadow: true`.
 - The gateway's, the dashboard's and MLflow's port differ from each other and from the 900 ports that begin at `servers`.
+- `cpu-limit-millis` is at least `cpu-millis`, and `autoscale.maximum` at least `replicas`.
+- The target `kubernetes` needs a section `kubernetes`, and no other target has one.
 - A model's name is lower case letters, digits and dashes, 39 at most: it is part of an address.
 - `champion: none` takes the model's route and servers away.
 """
@@ -68,7 +87,7 @@ def markdown() -> str:
 def _row(name: str, field: dict[str, Any], section: Any) -> str:
     required = name in section.model_json_schema(by_alias=True).get("required", [])
     default = "required" if required else _default(field)
-    return f"| `{name}` | {_value(name, field)} | {default} | {_meaning(name, field)} |\n"
+    return f"| `{name}` | {_value(name, field)} | {default} | {_meaning(field)} |\n"
 
 
 def _default(field: dict[str, Any]) -> str:
@@ -81,32 +100,32 @@ def _default(field: dict[str, Any]) -> str:
 def _value(name: str, field: dict[str, Any]) -> str:
     if name == "champion":
         return "a release's number, or `none`"
-    if "$ref" in field or "anyOf" in field:
+    if _section(field):
         return "a section, below"
     if name == "models":
         return f"a section for each model, {field['maxProperties']} at most"
+    if "anyOf" in field:
+        field = next(option for option in field["anyOf"] if option["type"] != "null")
     if "enum" in field:
         return " or ".join(f"`{choice}`" for choice in field["enum"])
     if field["type"] == "array":
         return f"up to {field['maxItems']} of: {_value('', field['items'])}"
-    words = {"integer": "whole number", "number": "number", "boolean": "`true` or `false`"}[field["type"]]
+    words = {"integer": "whole number", "number": "number", "boolean": "`true` or `false`", "string": "text"}[field["type"]]
     bounds = {"exclusiveMinimum": "above", "minimum": "from", "exclusiveMaximum": "below", "maximum": "to"}
     return " ".join([words, *(f"{word} {field[bound]:,}" for bound, word in bounds.items() if bound in field)])
 
 
-def _meaning(name: str, field: dict[str, Any]) -> str:
-    said = {
-        "target": "What the stack runs on. Only the local stack can be brought up so far; the others are declared, and refuse.",
-        "models": "What serves.",
-        "release": "The number of the challenger's release.",
-        "gateway": "Where requests go: `http://127.0.0.1:<port>/<model>/predict`.",
-        "dashboard": "Traefik's dashboard, its API and the metrics that a rollout reads.",
-        "mlflow": "MLflow's web pages.",
-    }
-    sections = {"rollout": RolloutConfig, "slo": SloConfig, "challenger": ChallengerConfig, "ports": PortsConfig}
-    if name in sections:
-        return str(sections[name].__doc__).strip()
-    return str(field.get("description") or said.get(name, ""))
+def _meaning(field: dict[str, Any]) -> str:
+    return str(field.get("description") or _SECTIONS[_section(field)].__doc__).strip()
+
+
+_SECTIONS: dict[str, Any] = {section.__name__: section for _, _, section in SECTIONS}
+
+
+def _section(field: dict[str, Any]) -> str:
+    """Name of the section that a key holds, or an empty text."""
+    options = [field, *field.get("anyOf", [])]
+    return next((str(option["$ref"]).rsplit("/", 1)[-1] for option in options if "$ref" in option), "")
 
 
 def main() -> None:
