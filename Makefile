@@ -32,8 +32,8 @@ promote: ## MODEL=iris RELEASE=2 [COMMIT=1]: edit the number, preview, up; put t
 	@exec toolchain/run python -m pipelines promote "$$MODEL" "$$RELEASE" --stack "$$STACK" $${COMMIT:+--commit}
 
 release: ## MODEL=iris [FORCE=1] [UNTIL=YYYY-MM-DD]: make a new release with the pipeline
-	@toolchain/require release MODEL FORCE UNTIL
-	@exec toolchain/run --without-engine python -m pipelines release "$$MODEL" $${FORCE:+--force} $${UNTIL:+--until "$$UNTIL"}
+	@toolchain/require release MODEL FORCE UNTIL STACK
+	@exec toolchain/run --without-engine python -m pipelines release "$$MODEL" --stack "$$STACK" $${FORCE:+--force} $${UNTIL:+--until "$$UNTIL"}
 
 status: ## what serves, with how much traffic, and how healthy it is
 	@toolchain/require status STACK

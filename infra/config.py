@@ -216,6 +216,10 @@ class StackConfig(_Section):
         description="What the stack runs on: this machine, a cluster that exists, or one that the stack makes on AWS (refused so far)."
     )
     kubernetes: KubernetesConfig | None = None
+    releases: Literal["machine", "repository"] = Field(
+        "repository",
+        description="Where its release records lie: `.local/` of this machine (always so for the target local), or `releases/` in Git.",
+    )
     models: dict[Annotated[str, Field(pattern=f"^{MODEL_NAME}$")], ModelConfig] = Field(max_length=500, description="What serves.")
     ports: PortsConfig = PortsConfig()
 
@@ -224,6 +228,10 @@ class StackConfig(_Section):
         if (self.target == "kubernetes") != (self.kubernetes is not None):
             raise ValueError("target 'kubernetes' needs a section 'kubernetes', and no other target has one")
         return self
+
+    def store(self, root: Path) -> Path:
+        """The folder that holds this stack's release records and what they name, for a checkout at ``root``."""
+        return root / ".local" if self.target == "local" or self.releases == "machine" else root
 
 
 def file_name(stack: str) -> str:

@@ -4,20 +4,50 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from infra.config import PROJECT, ModelConfig
+from infra.config import PROJECT, KubernetesConfig, ModelConfig
+from infra.errors import ReleaseError
 from infra.release import Release, check_may_serve, load
 
 
-def records_in_use(store: Path, name: str, model: ModelConfig, *, file: str) -> tuple[Release | None, Release | None]:
-    """Records of the champion and of the challenger; None where config names none. Raises ReleaseError that names file and key."""
+def records_in_use(
+    store: Path, name: str, model: ModelConfig, *, file: str, root: Path | None = None, kubernetes: KubernetesConfig | None = None
+) -> tuple[Release | None, Release | None]:
+    """Records of the champion and of the challenger; None where config names none.
+
+    For a cluster (``kubernetes``, with the checkout's ``root``) they have an image too, and the signature that config asks for. Raises
+    ReleaseError that names file and key.
+    """
     key = f"{file}: {PROJECT}:models.{name}"
-    champion = _checked(store, name, model.champion, f"{key}.champion") if model.champion is not None else None
-    beside = model.challenger
-    challenger = _checked(store, name, beside.release, f"{key}.challenger.release") if beside is not None else None
-    return champion, challenger
+    found: list[Release | None] = []
+    for number, where in (
+        (model.champion, f"{key}.champion"),
+        (model.challenger.release if model.challenger else None, f"{key}.challenger.release"),
+    ):
+        found.append(checked(store, name, number, where=where, root=root, kubernetes=kubernetes) if number is not None else None)
+    return found[0], found[1]
 
 
-def _checked(store: Path, name: str, number: int, where: str) -> Release:
-    record = load(store, name, number, where=where)
+def checked(
+    store: Path, model: str, number: int, *, where: str, root: Path | None = None, kubernetes: KubernetesConfig | None = None
+) -> Release:
+    """One record that may serve. Raises ReleaseError as ``records_in_use`` does."""
+    record = load(store, model, number, where=where)
     check_may_serve(record, store, where=where)
+    if kubernetes is not None:
+        _check_image(record, where)
+        if kubernetes.public_key is not None and root is not None:
+            from infra.signature import verify
+
+            verify(record, store, root / kubernetes.public_key, where=where)
     return record
+
+
+def _check_image(record: Release, where: str) -> None:
+    if record.image is None:
+        raise ReleaseError(
+            f"release {record.release} of {record.model} has no image, which a cluster needs",
+            where=where,
+            got=record.release,
+            allowed="a release that was made for a cluster",
+            act=f"make one: make release MODEL={record.model} STACK=cluster FORCE=1",
+        )

@@ -92,10 +92,14 @@ class Engine:
         sys.stdout.flush()
         with tempfile.TemporaryDirectory(prefix="mldelivery-") as folder:
             log = Path(folder) / "events.jsonl"
-            command = [_pulumi(), *arguments, *self._flags(arguments), *_QUIET, "--event-log", str(log)]
+            command = [*self._attaching(), _pulumi(), *arguments, *self._flags(arguments), *_QUIET, "--event-log", str(log)]
             with _interrupts_reach_rollouts(self.root):
                 code = subprocess.run(command, cwd=self.root, env=self._environment(), check=False).returncode
             return _ended(code, log)
+
+    def _attaching(self) -> list[str]:
+        """The command in front of the engine's that lends it a provider where the official plugin is missing; a laptop needs none."""
+        return [] if self.stack == "local" else [sys.executable, "-m", "toolchain.kubernetes_provider", "--"]
 
     def _flags(self, arguments: Sequence[str]) -> list[str]:
         return ["--non-interactive", *([] if arguments[:2] == ("stack", "init") else ["--stack", self.stack])]
@@ -108,8 +112,8 @@ class Engine:
             # Without it the flag --event-log does not exist.
             "PULUMI_DEBUG_COMMANDS": "true",
         }
-        if self.stack == "local":
-            # The laptop's state holds no secret; an empty passphrase spares its user a prompt.
+        if self.stack in ("local", "cluster"):
+            # The state of a machine's own stacks holds no secret; an empty passphrase spares its user a prompt.
             defaults["PULUMI_CONFIG_PASSPHRASE"] = ""
         path = f"{Path(sys.prefix) / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}"
         return {**defaults, **os.environ, "PATH": path, "MLDELIVERY_STORE": str(self.root / ".local")}

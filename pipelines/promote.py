@@ -10,10 +10,10 @@ import time
 from datetime import datetime
 from pathlib import Path
 
-from infra.config import PROJECT, ModelConfig, StackConfig, file_name, load
+from infra.config import PROJECT, KubernetesConfig, ModelConfig, StackConfig, file_name, load
 from infra.errors import ConfigError, DeliveryError, PlatformError, RolloutAborted
-from infra.release import check_may_serve, numbers
-from infra.release import load as load_record
+from infra.records import checked, records_in_use
+from infra.release import numbers
 from pipelines.engine import Ended, Engine
 from pipelines.number import replace_champion
 from pipelines.recover import recover
@@ -26,8 +26,7 @@ def up(root: Path, stack: str, *, quiet: bool = False) -> Ended:
     engine.ensure_stack()
     for line in recover(engine):
         print(f"recovered: {line}")
-    if config.target == "local":
-        make_first_releases(root, config)
+    prepare(root, stack, config)
     ended = engine.run("up", "--yes", "--skip-preview", *(["--suppress-outputs"] if quiet else []))
     if ended.code:
         raise PlatformError(f"the update of {stack} failed: {ended.reason}", act=_next_act(ended, stack))
@@ -56,7 +55,7 @@ def down(root: Path, stack: str) -> None:
     recover(engine)
     ended = engine.run("destroy", "--yes", "--skip-preview")
     if ended.code:
-        raise PlatformError(f"{stack} could not be taken down: {ended.reason}", act="make down")
+        raise PlatformError(f"{stack} could not be taken down: {ended.reason}", act=f"make down STACK={stack}")
 
 
 def promote(root: Path, stack: str, model: str, number: int, *, commit: bool) -> None:
@@ -92,9 +91,9 @@ def promote(root: Path, stack: str, model: str, number: int, *, commit: bool) ->
         except (DeliveryError, KeyboardInterrupt) as error:
             reason = str(error) if isinstance(error, DeliveryError) else "interrupted"
             print(f"\n{reason}\n", flush=True)
-            _go_back(
-                root, stack, model, old=old, number=number, commit=commit and moved, moved=moved, reason=_plain_reason(reason), since=began
-            )
+            if moved and config.target == "local":
+                _remember_return(model, old=old, number=number, reason=_plain_reason(reason), since=began)
+            _go_back(root, stack, model, old=old, number=number, commit=commit and moved, moved=moved, reason=_plain_reason(reason))
             back = f"{word} is back in {file_name(stack)} after {time.time() - began:.0f} s"
             raise RolloutAborted(
                 f"{number} was not promoted; {back}, and the next preview is empty",
@@ -103,28 +102,45 @@ def promote(root: Path, stack: str, model: str, number: int, *, commit: bool) ->
             ) from error
 
 
-def make_first_releases(root: Path, config: StackConfig) -> None:
+def prepare(root: Path, stack: str, config: StackConfig) -> None:
+    """Make what an update needs and nobody wrote: release 1 of a model that has none, and the images in the cluster's registry."""
+    if config.releases == "machine" or config.target == "local":
+        make_first_releases(root, stack, config)
+    if config.kubernetes is not None:
+        push_images(root, stack, config, config.kubernetes)
+
+
+def make_first_releases(root: Path, stack: str, config: StackConfig) -> None:
     """Make release 1 of every model whose file asks for it and that has no release yet."""
-    store = root / ".local"
     for name, model in config.models.items():
-        if model.champion == 1 and not numbers(store, name):
+        if model.champion == 1 and not numbers(config.store(root), name):
             print(f"{name} has no release yet: making release 1", flush=True)
             # In a process of its own: training's libraries are of no use to the rest of the command.
-            done = subprocess.run([sys.executable, "-m", "pipelines", "release", name, "--first"], cwd=root, check=False)
-            if done.returncode:
-                raise PlatformError("its first release could not be made; the reason is above", where=name, act="mend it, then: make up")
+            command = [sys.executable, "-m", "pipelines", "release", name, "--first", "--stack", stack]
+            if subprocess.run(command, cwd=root, check=False).returncode:
+                raise PlatformError(
+                    "its first release could not be made; the reason is above", where=name, act=f"mend it, then: make up STACK={stack}"
+                )
 
 
-def _go_back(
-    root: Path, stack: str, model: str, *, old: int | None, number: int, commit: bool, moved: bool, reason: str, since: float
-) -> None:
+def push_images(root: Path, stack: str, config: StackConfig, cluster: KubernetesConfig) -> None:
+    """Bring the images of all releases in use into the cluster's registry, where they are not there yet."""
+    from pipelines.image import push
+
+    store = config.store(root)
+    for name, model in config.models.items():
+        for record in records_in_use(store, name, model, file=file_name(stack), root=root, kubernetes=cluster):
+            if record is not None:
+                push(store, record, cluster.registry)
+
+
+def _go_back(root: Path, stack: str, model: str, *, old: int | None, number: int, commit: bool, moved: bool, reason: str) -> None:
     replace_champion(root, stack, model, expected=number, number=old)
     word = "none" if old is None else str(old)
     print(f"{file_name(stack)}: {model} champion: {number} -> {word} (back)")
     if commit:
         _commit(root, stack, f"Return {model} {number} -> {word} on {stack}\n\n{reason}")
     if moved:
-        _remember_return(model, old=old, number=number, reason=reason, since=since)
         # Ends the servers of the release that did not pass; the traffic is back already.
         up(root, stack, quiet=True)
 
@@ -153,9 +169,8 @@ def _config_of(config: StackConfig, stack: str, model: str) -> ModelConfig:
 
 def _check_release(root: Path, config: StackConfig, stack: str, model: str, number: int) -> None:
     """Refuse before the edit what the preview would refuse after it."""
-    store = root / ".local" if config.target == "local" else root
     where = f"{file_name(stack)}: {PROJECT}:models.{model}.champion"
-    check_may_serve(load_record(store, model, number, where=where), store, where=where)
+    checked(config.store(root), model, number, where=where, root=root, kubernetes=config.kubernetes)
 
 
 def _check_not_challenger(config: StackConfig, stack: str, model: str, number: int) -> None:

@@ -17,8 +17,9 @@ from infra.errors import PlatformError
 from infra.local import daemon, place
 from pipelines.engine import Engine
 
-OWN_TYPES = ("pulumi-python:dynamic/mldelivery:",)
-"""Types whose create, update and delete adopt what is there, so that an operation cut short can simply be done again."""
+OWN_TYPES = ("pulumi-python:dynamic/mldelivery:", "kubernetes:")
+"""Types whose create, update and delete adopt what is there (in a cluster by server-side apply under fixed names), so that an operation
+cut short can simply be done again."""
 
 
 @dataclass(frozen=True)

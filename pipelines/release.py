@@ -30,6 +30,7 @@ class Options:
     as_json: bool
     store: Path
     folders: Path
+    stack: str
 
 
 def main(arguments: list[str]) -> int:
@@ -48,16 +49,16 @@ def main(arguments: list[str]) -> int:
     return code
 
 
-def champion_of(root: Path, model: str) -> int | None:
-    """The number that the local stack's file says of a model; None when it says ``none``, or nothing about the model.
+def champion_of(root: Path, model: str, stack: str = "local") -> int | None:
+    """The number that a stack's file says of a model; None when it says ``none``, or nothing about the model.
 
     Raises ConfigError when the file is wrong.
     """
     from infra.config import file_name, load
 
-    if not (root / file_name("local")).is_file():
+    if not (root / file_name(stack)).is_file():
         return None
-    config = load(root, "local").models.get(model)
+    config = load(root, stack).models.get(model)
     return config.champion if config else None
 
 
@@ -71,11 +72,12 @@ def release(
     until: date | None = None,
     force: bool = False,
     champion: str | None = None,
+    stack: str = "local",
 ) -> Outcome:
     """Make a release of a model and tell of its progress on stderr.
 
     ``first``: only for a model without any release, from its data up to ``first-until``. ``champion``: the number to compare with, or
-    ``none``; without it, what the local stack's file says. Raises DeliveryError.
+    ``none``; without it, what the file of ``stack`` says. Raises DeliveryError.
     """
     from infra.release import load, numbers
     from pipelines.model import read
@@ -87,7 +89,7 @@ def release(
         _say(f"{model} has release {have[-1]} already")
         return Outcome(load(store, model, have[-1]), is_new=False, seconds=0.0)
     until = until or (read(folder).data.first_until if first else None) or date.today()
-    against = _number(root, model, champion) if have or champion else None
+    against = _number(root, model, champion, stack) if have or champion else None
     outcome = make_release(root, store, folder, until=until, champion=against, force=force, say=_say)
     number = outcome.record.release
     if outcome.is_new:
@@ -107,6 +109,7 @@ def _run(options: Options, model: str) -> dict[str, Any]:
         until=options.until,
         force=options.force,
         champion=options.champion,
+        stack=options.stack,
     )
     return {
         "model": model,
@@ -117,10 +120,10 @@ def _run(options: Options, model: str) -> dict[str, Any]:
     }
 
 
-def _number(root: Path, model: str, champion: str | None) -> int | None:
+def _number(root: Path, model: str, champion: str | None, stack: str) -> int | None:
     """The release to compare with. While a store has no release there is none, whatever the stack's file says it will be."""
     if champion is None:
-        return champion_of(root, model)
+        return champion_of(root, model, stack)
     return None if champion == "none" else int(champion)
 
 
@@ -154,8 +157,9 @@ def _read(arguments: list[str]) -> Options:
     parser.add_argument("--force", action="store_true", help="make a release although nothing changed")
     parser.add_argument("--first", action="store_true", help="only for a model without any release, from its data up to 'first-until'")
     parser.add_argument(
-        "--champion", type=_champion_word, metavar="N|none", help="compare with this release (default: what Pulumi.local.yaml says)"
+        "--champion", type=_champion_word, metavar="N|none", help="compare with this release (default: what the stack's file says)"
     )
+    parser.add_argument("--stack", default="local", help="the stack that the release is for (default: local)")
     parser.add_argument("--json", action="store_true", help="print one JSON object on stdout at the end")
     parser.add_argument("--store", type=Path, default=ROOT / ".local", metavar="DIR", help="where releases lie (default: .local)")
     parser.add_argument("--models", type=Path, default=ROOT / "models", metavar="DIR", help="where model folders lie (default: models)")
@@ -163,7 +167,9 @@ def _read(arguments: list[str]) -> Options:
     names = read.model or (sorted(path.parent.name for path in read.models.glob("*/model.yaml")) if read.first else [])
     if not names:
         parser.error("name a model, such as: release iris")
-    return Options(names, read.until, read.force, read.first, read.champion, read.json, read.store.absolute(), read.models.absolute())
+    return Options(
+        names, read.until, read.force, read.first, read.champion, read.json, read.store.absolute(), read.models.absolute(), read.stack
+    )
 
 
 def _date(text: str) -> date:

@@ -11,7 +11,7 @@ import pulumi
 from infra.config import file_name, parse
 from infra.errors import ConfigError, DeliveryError
 
-STACKS = ("local", "dev", "staging", "prod")
+STACKS = ("local", "cluster", "dev", "staging", "prod")
 
 
 def run() -> None:
@@ -31,8 +31,8 @@ def run() -> None:
         raise pulumi.RunError(str(error)) from None
 
 
-_KEYS = ("target", "models", "ports")
+_KEYS = ("target", "models", "ports", "kubernetes", "releases")
 
 
 def _value(config: pulumi.Config, key: str) -> object:
-    return config.get(key) if key == "target" else config.get_object(key)
+    return config.get(key) if key in ("target", "releases") else config.get_object(key)

@@ -10,6 +10,8 @@ from typing import Any
 
 from infra.release import file_digest, load, record_path, tree_digest, write
 
+Fault = Callable[[Path, int], None]
+
 # Run by the interpreter before the server: sitecustomize lies in the Bento, which is first on the path.
 _ON_START = """
 import os, sys, time
@@ -50,7 +52,7 @@ _FAIL = """
 """
 
 
-def make(store: Path, number: int, *, source: int = 2, model: str = "iris", fault: Callable[[Path, int], None] | None = None) -> None:
+def make(store: Path, number: int, *, source: int = 2, model: str = "iris", fault: Fault | None = None) -> None:
     """Make release ``number`` from release ``source`` with a fault in it; replaces what an earlier test left under that number."""
     record = load(store, model, source)
     before = store / record.bento.path
@@ -88,7 +90,7 @@ def starts_late(bento: Path, _number: int) -> None:
     _customize(bento, _ON_START.format(statement="time.sleep(60)"))
 
 
-def fails_after(count: int) -> Callable[[Path, int], None]:
+def fails_after(count: int) -> Fault:
     """Answers users with 500 after a number of requests; the golden replay does not notice."""
 
     def apply(bento: Path, number: int) -> None:
@@ -97,7 +99,7 @@ def fails_after(count: int) -> Callable[[Path, int], None]:
     return apply
 
 
-def crashes_after(count: int) -> Callable[[Path, int], None]:
+def crashes_after(count: int) -> Fault:
     """Dies after a number of users' requests, again and again."""
 
     def apply(bento: Path, _number: int) -> None:
@@ -106,7 +108,7 @@ def crashes_after(count: int) -> Callable[[Path, int], None]:
     return apply
 
 
-def slow(seconds: float) -> Callable[[Path, int], None]:
+def slow(seconds: float) -> Fault:
     """Makes every user wait."""
 
     def apply(bento: Path, _number: int) -> None:

@@ -6,8 +6,6 @@ import hashlib
 from collections.abc import Collection
 from typing import Any
 
-import psutil
-
 from serving.golden import difference
 from tests.laptop import Laptop
 from tests.load import Load
@@ -58,7 +56,7 @@ def answers_are_right(laptop: Laptop, load: Load, *, between: Collection[int], m
     for answer in load.answers:
         if answer.status != 200:
             continue
-        assert answer.release in between, f"release {answer.release} answered, not one of {sorted(between)}"
+        assert answer.release is not None and answer.release in between, f"release {answer.release} answered, not one of {sorted(between)}"
         golden = expected.setdefault(answer.release, _answers_to(laptop, answer.release, load))
         wrong = difference(golden[answer.request], answer.body, TOLERANCE)
         assert not wrong, f"request {answer.request} to release {answer.release}: {wrong}"
@@ -73,23 +71,9 @@ def only_one_answers(laptop: Laptop, champion: int) -> None:
 
 
 def nothing_is_left_over(laptop: Laptop, champion: int) -> None:
-    """No process, port, file or lock beside those of the champion and the platform."""
-    servers = laptop.serving()
-    assert {name.rsplit("-", 1)[0] for name in servers} == {f"serve-iris-{champion}"}, servers
-    supervised = {psutil.Process(pid).pid for pid in _supervised(laptop)}
-    strangers = [process.cmdline() for process in laptop.processes() if process.pid not in supervised]
-    assert not strangers, f"left running: {strangers}"
-    partial = [path for path in laptop.root.rglob("*.partial") if ".venv" not in path.parts]
-    assert not partial, f"half-written files: {partial}"
-    locks = list((laptop.store / "state" / ".pulumi" / "locks").rglob("*.json"))
-    assert not locks, f"locks left: {locks}"
-    assert not (laptop.store / "rollouts" / "interrupt").exists()
-
-
-def _supervised(laptop: Laptop) -> list[int]:
-    pid = int((laptop.store / "supervisor" / "supervisord.pid").read_text(encoding="utf-8"))
-    daemon = psutil.Process(pid)
-    return [pid, *(child.pid for child in daemon.children(recursive=True))]
+    """No server, process, pod, file or lock beside those of the champion and the platform."""
+    left = laptop.left_over(champion)
+    assert not left, f"left over: {left}"
 
 
 def _answers_to(laptop: Laptop, release: int, load: Load) -> list[dict[str, Any]]:

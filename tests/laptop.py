@@ -22,6 +22,7 @@ from typing import Any
 import psutil
 import yaml
 
+from tests import faulty
 from tests.load import Load
 
 ROOT = Path(__file__).parents[1]
@@ -35,6 +36,7 @@ class Laptop:
 
     root: Path
     port: int
+    stack: str = "local"
     environment: dict[str, str] = field(default_factory=dict)
     reservation: socket.socket | None = None
 
@@ -61,7 +63,7 @@ class Laptop:
 
     @property
     def config(self) -> Path:
-        return self.root / "Pulumi.local.yaml"
+        return self.root / f"Pulumi.{self.stack}.yaml"
 
     @property
     def dashboard(self) -> int:
@@ -132,16 +134,24 @@ class Laptop:
         return done.stdout
 
     def up(self) -> str:
-        return self.ok("up", "--stack", "local")
+        return self.ok("up", "--stack", self.stack)
 
     def has_no_changes(self) -> None:
         """Assert that the engine sees nothing to do."""
-        out = self.ok("preview", "--stack", "local")
+        out = self.ok("preview", "--stack", self.stack)
         assert "unchanged" in out and not any(word in out for word in ("to create", "to update", "to delete", "to replace")), out
+
+    def connect(self) -> http.client.HTTPConnection:
+        """A connection to the gateway."""
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+
+    def make_release(self, number: int, *, fault: faulty.Fault | None = None) -> None:
+        """Make release ``number`` from release 2, with a fault in it or none."""
+        faulty.make(self.store, number, fault=fault)
 
     def ask(self, body: Any, *, path: str = "/iris/predict", headers: Mapping[str, str] | None = None) -> tuple[int, dict[str, str], Any]:
         """One request through the gateway: status, headers in lower case, body."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection = self.connect()
         try:
             connection.request("POST", path, json.dumps(body), {"content-type": "application/json", **(headers or {})})
             answer = connection.getresponse()
@@ -161,11 +171,11 @@ class Laptop:
         shared = {str(line["request"]) for line in self.golden(2)}
         bodies = [line["request"] for line in self.golden(1) if str(line["request"]) in shared]
         assert len(bodies) >= 10, "releases 1 and 2 share too few golden requests to check answers with"
-        return Load(self.port, "/iris/predict", bodies, rate=rate)
+        return Load(self.connect, "/iris/predict", bodies, rate=rate)
 
     def status(self) -> dict[str, Any]:
         """What `make status` says of the first model."""
-        return dict(json.loads(self.ok("status", "--stack", "local", "--json"))["models"][0])
+        return dict(json.loads(self.ok("status", "--stack", self.stack, "--json"))["models"][0])
 
     def account(self, model: str = "iris") -> dict[str, Any]:
         """The ledger of a model's rollouts."""
@@ -191,9 +201,30 @@ class Laptop:
         """Names of the supervised model servers."""
         return {file.stem for file in (self.store / "supervisor" / "programs").glob("serve-*.conf")}
 
+    def left_over(self, champion: int) -> list[str]:
+        """What lies or runs about beside the servers of the champion and the platform: processes, files, locks; in words."""
+        found = [f"server {name}" for name in self.serving() if name.rsplit("-", 1)[0] != f"serve-iris-{champion}"]
+        if not self.serving():
+            found.append(f"no server of {champion}")
+        supervised = {psutil.Process(pid).pid for pid in self._supervised()}
+        found += [f"process {process.cmdline()}" for process in self.processes() if process.pid not in supervised]
+        if (self.store / "rollouts" / "interrupt").exists():
+            found.append("the note of an interruption")
+        return found + self.left_files()
+
+    def left_files(self) -> list[str]:
+        """Half-written files and locks of the copy, in words."""
+        partial = [path for path in self.root.rglob("*.partial") if ".venv" not in path.parts]
+        locks = (self.store / "state" / ".pulumi" / "locks").rglob("*.json")
+        return [f"half-written {path}" for path in partial] + [f"lock {path}" for path in locks]
+
+    def _supervised(self) -> list[int]:
+        pid = int((self.store / "supervisor" / "supervisord.pid").read_text(encoding="utf-8"))
+        return [pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))]
+
     def destroy(self) -> None:
         """Take the copy down and assert that nothing of it still runs."""
-        self.run("down", "--stack", "local")
+        self.run("down", "--stack", self.stack)
         if self.reservation is not None:
             self.reservation.close()
         left = [(process.pid, process.cmdline()) for process in self.processes()]

@@ -1,4 +1,4 @@
-"""A client at a constant rate on loopback, which keeps every answer so that each can be checked afterwards."""
+"""A client at a constant rate, which keeps every answer so that each can be checked afterwards."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
@@ -34,7 +34,7 @@ class Answer:
 class Load:
     """Sends ``bodies`` in turn at ``rate`` requests a second from ``threads`` keep-alive connections, while its block runs."""
 
-    port: int
+    connect: Callable[[], http.client.HTTPConnection]
     path: str
     bodies: Sequence[Any]
     rate: float = 100
@@ -88,7 +88,7 @@ class Load:
             request = index % len(self._encoded)
             began = time.monotonic()
             try:
-                connection = connection or http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+                connection = connection or self.connect()
                 connection.request("POST", self.path, self._encoded[request], {"content-type": "application/json"})
                 answer = connection.getresponse()
                 text = answer.read()

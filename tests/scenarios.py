@@ -5,14 +5,11 @@ The table knows nothing of processes or pods: a target runs it (``tests/e2e`` on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 from tests import faulty
-
-Fault = Callable[[Path, int], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +20,7 @@ class Scenario:
     """
 
     name: str
-    given: Fault | None
+    given: faulty.Fault | None
     ends: Literal["promoted", "returned", "refused"]
     says: tuple[str, ...]
     rate: float = 60

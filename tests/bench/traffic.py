@@ -48,7 +48,7 @@ def measure(ground: Ground) -> list[Row]:
     windows: list[Window] = []
     champion = 1
 
-    with Load(home.port, "/iris/predict", distinct(home), rate=size.rate) as load:
+    with Load(home.connect, "/iris/predict", distinct(home), rate=size.rate) as load:
         load.wait_for(int(size.rate))
         for index, (kind, number) in enumerate(steps):
             with during(windows, "rest", {champion}):

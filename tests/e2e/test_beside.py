@@ -69,7 +69,7 @@ def test_a_shadow_sees_everything_and_answers_nothing(home: Laptop) -> None:
 
 @pytest.mark.parametrize("beside", [{"share": 30}, {"shadow": True}], ids=["share", "shadow"])
 def test_a_challenger_that_is_wrong_gets_nothing(home: Laptop, beside: dict[str, object]) -> None:
-    faulty.make(home.store, 80, fault=faulty.one_wrong_answer)
+    home.make_release(80, fault=faulty.one_wrong_answer)
     home.champion(1, challenger={"release": 80, **beside})
     with home.load(rate=60) as load:
         out = home.refused("up", "--stack", "local")
@@ -80,7 +80,7 @@ def test_a_challenger_that_is_wrong_gets_nothing(home: Laptop, beside: dict[str,
 
 
 def test_a_promotion_with_a_challenger_beside_it(home: Laptop) -> None:
-    faulty.make(home.store, 81)
+    home.make_release(81)
     home.champion(1, challenger={"release": 2, "share": 20})
     home.up()
     with home.load(rate=60) as load:

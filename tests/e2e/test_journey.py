@@ -182,7 +182,7 @@ def test_down_ends_everything_and_keeps_the_releases(checkout: Checkout) -> None
 
 def test_make_test_runs_the_phases_of_a_checkout(checkout: Checkout, tmp_path: Path) -> None:
     """On a copy with one test: all of them would run this one."""
-    small = Checkout(Laptop(tmp_path, 0, checkout.at.environment))
+    small = Checkout(Laptop(tmp_path, 0, environment=checkout.at.environment))
     for name in ("Makefile", "pyproject.toml", "toolchain", "requirements.txt", "requirements-dev.txt"):
         source = checkout.at.root / name
         (shutil.copytree if source.is_dir() else shutil.copy2)(source, tmp_path / name)

@@ -2,68 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
-
 import pytest
 
-from tests import faulty, invariants
-from tests.laptop import FAST, Laptop
-from tests.load import Load
+from tests.laptop import Laptop
+from tests.promotion import play
 from tests.scenarios import SCENARIOS, Scenario
 
 pytestmark = pytest.mark.timeout(300)
 
 
-@contextlib.contextmanager
-def users(home: Laptop, rate: float) -> Iterator[Load | None]:
-    """Users who ask at a constant rate, or nobody."""
-    if not rate:
-        yield None
-        return
-    with home.load(rate=rate) as load:
-        yield load
-
-
 @pytest.mark.parametrize(("number", "scenario"), list(enumerate(SCENARIOS, start=10)), ids=[scenario.name for scenario in SCENARIOS])
 def test_scenario(home: Laptop, number: int, scenario: Scenario) -> None:
-    # given
-    faulty.make(home.store, number, source=2, fault=scenario.given)
-    changes = dict(scenario.config)
-    home.champion(1, **{**changes, "rollout": {**FAST, **changes.get("rollout", {})}})
-    home.up()
-    text, before = home.config.read_text(encoding="utf-8"), invariants.records(home)
-
-    # when
-    with users(home, scenario.rate) as load:
-        done = home.run("promote", "iris", str(number))
-        if load is not None:
-            load.wait_for(20)
-
-    # then
-    for words in scenario.says:
-        assert words in done.stdout, f"{words!r} is not in:\n{done.stdout}"
-    if scenario.ends == "promoted":
-        assert done.returncode == 0, done.stdout
-        champion = number
-    else:
-        assert done.returncode == 1 and "Traceback" not in done.stdout, done.stdout
-        assert home.config.read_text(encoding="utf-8") == text, "the file is not as it was"
-        assert f"{number} was not promoted; 1 is back in Pulumi.local.yaml" in done.stdout
-        champion = 1
-        if load is not None:
-            exposed = load.by_release()[number] + len(load.failed)
-            assert exposed <= max(0.35 * len(load.answers), 1), "more than its step's share was exposed"
-    invariants.check(
-        home,
-        champion=champion,
-        load=load,
-        between={1, number},
-        before=before,
-        may_fail=scenario.hurt,
-        reconcile=scenario.ends == "promoted",
-    )
-    if champion != 1:
-        back = home.ok("promote", "iris", "1")
-        assert f"{champion} -> 1 | 2/2 switch to 100 % | pass: proven before" in back, "a proven release was walked through steps again"
-    home.champion(1, replicas=1, **{"ready-seconds": 20}, rollout=FAST)
+    play(home, number, scenario)

@@ -73,7 +73,7 @@ def test_a_gateway_that_is_killed_comes_back_with_the_same_routes(home: Laptop) 
 
 
 def test_a_gateway_that_is_killed_during_a_rollout_does_not_decide_it(home: Laptop) -> None:
-    faulty.make(home.store, 60)
+    home.make_release(60)
     before = invariants.records(home)
     home.champion(60, rollout={**FAST, "step-seconds": 3})
     update = home.start("up", "--stack", "local")
@@ -94,7 +94,7 @@ def test_a_supervisor_that_is_killed_is_started_again_with_all_that_it_ran(home:
 
 
 def test_promotion_return_and_preview_do_not_need_mlflow(home: Laptop) -> None:
-    faulty.make(home.store, 61)
+    home.make_release(61)
     before = invariants.records(home)
     ports = yaml.safe_load(home.config.read_text(encoding="utf-8"))["config"]["mldelivery:ports"]
     _stop(home, "mlflow")
@@ -121,7 +121,7 @@ def test_a_port_that_a_stranger_holds_is_named_and_the_stranger_lives(home: Lapt
 
 
 def test_a_new_server_takes_another_port_than_a_strangers(home: Laptop) -> None:
-    faulty.make(home.store, 62)
+    home.make_release(62)
     ports = yaml.safe_load(home.config.read_text(encoding="utf-8"))["config"]["mldelivery:ports"]
     with contextlib.ExitStack() as strangers:
         for offset in range(4):
@@ -133,7 +133,7 @@ def test_a_new_server_takes_another_port_than_a_strangers(home: Laptop) -> None:
 
 
 def test_two_updates_at_once_one_wins_and_the_other_names_it(home: Laptop) -> None:
-    faulty.make(home.store, 63)
+    home.make_release(63)
     before = invariants.records(home)
     with home.load(rate=40) as load:
         home.champion(63, rollout={**FAST, "step-seconds": 4})
@@ -147,8 +147,8 @@ def test_two_updates_at_once_one_wins_and_the_other_names_it(home: Laptop) -> No
 
 
 def test_two_people_promoting_at_once_and_a_return_during_a_rollout(home: Laptop) -> None:
-    faulty.make(home.store, 64)
-    faulty.make(home.store, 65)
+    home.make_release(64)
+    home.make_release(65)
     before = invariants.records(home)
     home.champion(1, rollout={**FAST, "step-seconds": 4})
     with home.load(rate=40) as load:
@@ -164,7 +164,7 @@ def test_two_people_promoting_at_once_and_a_return_during_a_rollout(home: Laptop
 
 
 def test_promoting_the_same_number_twice_changes_nothing_the_second_time(home: Laptop) -> None:
-    faulty.make(home.store, 66)
+    home.make_release(66)
     home.ok("promote", "iris", "66")
     text = home.config.read_text(encoding="utf-8")
     out = home.ok("promote", "iris", "66")
@@ -184,7 +184,7 @@ def test_promoting_the_same_number_twice_changes_nothing_the_second_time(home: L
     ],
 )
 def test_what_cannot_be_right_is_refused_before_anything_is_touched(home: Laptop, break_it: str, words: str) -> None:
-    faulty.make(home.store, 67)
+    home.make_release(67)
     record = record_path(home.store, "iris", 67)
     if break_it == "digest":
         with (home.store / "bentos" / "iris" / "67" / "src" / "serving" / "app.py").open("a", encoding="utf-8") as file:
@@ -209,9 +209,9 @@ def test_what_cannot_be_right_is_refused_before_anything_is_touched(home: Laptop
 
 
 def test_clients_errors_abort_no_rollout(home: Laptop) -> None:
-    faulty.make(home.store, 68)
+    home.make_release(68)
     before = invariants.records(home)
-    bad = Load(home.port, "/iris/predict", [{"rows": []}, {"rows": [{"sepal_length_cm": "x"}]}, {}, []], rate=80)
+    bad = Load(home.connect, "/iris/predict", [{"rows": []}, {"rows": [{"sepal_length_cm": "x"}]}, {}, []], rate=80)
     with home.load(rate=40) as load, bad:
         home.ok("promote", "iris", "68")
     assert bad.answers and all(400 <= answer.status < 500 for answer in bad.answers)
@@ -220,9 +220,9 @@ def test_clients_errors_abort_no_rollout(home: Laptop) -> None:
 
 
 def test_a_flood_of_bad_requests_is_no_sample(home: Laptop) -> None:
-    faulty.make(home.store, 69)
+    home.make_release(69)
     home.champion(1, rollout={**FAST, "insufficient": "abort"})
-    with Load(home.port, "/iris/predict", [{}], rate=100) as bad:
+    with Load(home.connect, "/iris/predict", [{}], rate=100) as bad:
         done = home.run("promote", "iris", "69")
     assert len(bad.answers) > 100
     assert done.returncode == 1
@@ -230,7 +230,7 @@ def test_a_flood_of_bad_requests_is_no_sample(home: Laptop) -> None:
 
 
 def test_no_update_stops_what_serves_when_the_terminal_hangs_up(home: Laptop) -> None:
-    faulty.make(home.store, 70)
+    home.make_release(70)
     home.champion(70, rollout={**FAST, "step-seconds": 3})
     with home.load(rate=40) as load:
         update = home.start("up", "--stack", "local")
@@ -256,7 +256,7 @@ def test_a_model_is_removed_and_comes_back(home: Laptop) -> None:
 
 
 def test_a_first_release_that_is_wrong_gets_no_route(home: Laptop) -> None:
-    faulty.make(home.store, 71, fault=faulty.one_wrong_answer)
+    home.make_release(71, fault=faulty.one_wrong_answer)
     home.champion("none")
     home.up()
     done = home.run("promote", "iris", "71")

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import psutil
 import pytest
 
-from tests import faulty, invariants
+from tests import invariants
 from tests.laptop import FAST, Laptop, kill_session, wait_until
 
 pytestmark = pytest.mark.timeout(300)
@@ -57,7 +57,7 @@ def test_a_killed_update_is_finished_or_undone_by_the_same_command(
 ) -> None:
     # given
     number = 100 + sum(map(ord, request.node.name)) % 800
-    faulty.make(home.store, number)
+    home.make_release(number)
     home.champion(1, rollout=FAST)
     home.up()
     before = invariants.records(home)
@@ -78,7 +78,7 @@ def test_a_killed_update_is_finished_or_undone_by_the_same_command(
 
 
 def test_when_only_the_engine_is_killed_the_rollout_goes_back_by_itself(home: Laptop) -> None:
-    faulty.make(home.store, 90)
+    home.make_release(90)
     home.champion(1, rollout=FAST)
     home.up()
     before = invariants.records(home)
@@ -104,7 +104,7 @@ def test_when_only_the_engine_is_killed_the_rollout_goes_back_by_itself(home: La
 def test_an_interrupted_promotion_puts_the_number_and_the_traffic_back(home: Laptop, how: signal.Signals) -> None:
     import os
 
-    faulty.make(home.store, 91)
+    home.make_release(91)
     home.champion(1, rollout={**FAST, "step-seconds": 60})
     home.up()
     before, text = invariants.records(home), home.config.read_text(encoding="utf-8")
