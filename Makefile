@@ -11,12 +11,12 @@ override UNTIL := $(value UNTIL)
 export STACK MODEL RELEASE COMMIT FORCE UNTIL
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview promote release status logs down clean test check bench demo lock
+.PHONY: help up preview promote release status logs down clean test check bench demo lock cluster cluster-down
 .SUFFIXES:
 MAKEFLAGS += --no-builtin-rules
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.* ## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null || sed -n 's/^\([a-z]*\):.* ## /  make \1  /p' Makefile
+	@sed -n 's/^\([a-z-]*\):.* ## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null || sed -n 's/^\([a-z-]*\):.* ## /  make \1  /p' Makefile
 	@echo '  STACK=local, dev, staging or prod chooses the stack of up, preview, promote, status, logs and down (local unless given).'
 
 up: ## set up what is missing, then bring the stack to what its config says
@@ -47,8 +47,15 @@ down: ## stop everything of the stack; releases and config stay
 	@toolchain/require down STACK
 	@exec toolchain/run python -m pipelines down --stack "$$STACK"
 
+cluster: ## a real one-node Kubernetes cluster on this machine (Linux, root), for STACK=cluster
+	@exec toolchain/run --without-engine python -m toolchain.cluster up
+
+cluster-down: ## end that cluster; nothing of it is left
+	@exec toolchain/run --without-engine python -m toolchain.cluster down
+
 clean: ## down, then remove all that was made in this folder: .local (releases too), .venv, caches
 	@if [ -d .local ]; then toolchain/run python -m pipelines down --stack local; fi
+	@if [ -d .cluster ]; then toolchain/run --without-engine python -m toolchain.cluster down; fi
 	@rm -rf .local .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 test: ## every test, phase by phase

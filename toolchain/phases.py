@@ -23,6 +23,7 @@ PHASES: dict[str, tuple[str, ...]] = {
     "pipelines": ("tests/pipelines",),
     "serving": ("tests/serving",),
     "engine": ("tests/engine",),
+    "cluster": ("tests/cluster",),
     "e2e": ("tests/e2e",),
     "faults": ("tests/faults",),
 }

@@ -111,13 +111,13 @@ def test_two_calls_at_once_make_one_engine(home: Path, monkeypatch: pytest.Monke
     ("", None),
 ])  # fmt: skip
 def test_a_go_version_is_read(text: str, version: tuple[int, int, int] | None) -> None:
-    assert build.go_version(text) == version
+    assert golang.go_version(text) == version
 
 
 def test_a_go_that_is_too_old_fetches_exactly_the_one_needed() -> None:
-    assert build.toolchain_setting((1, 26, 8), (1, 25, 11)) == "local"
-    assert build.toolchain_setting((1, 25, 11), (1, 25, 11)) == "local"
-    assert build.toolchain_setting((1, 22, 0), (1, 25, 11)) == "go1.25.11"
+    assert golang.toolchain_setting((1, 26, 8), (1, 25, 11)) == "local"
+    assert golang.toolchain_setting((1, 25, 11), (1, 25, 11)) == "local"
+    assert golang.toolchain_setting((1, 22, 0), (1, 25, 11)) == "go1.25.11"
 
 
 def test_a_failed_build_shows_the_commands_own_words(tmp_path: Path) -> None:

@@ -1,0 +1,62 @@
+"""A real one-node Kubernetes cluster for development and tests, made of parts from package registries.
+
+The node is a set of Linux namespaces (processes, mounts, network), as a kind node is one container: its first process is a supervisor, and
+when that ends, the kernel ends all the rest with it: processes, mounts, bridges, packet filters.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from toolchain import ROOT
+
+HOST = "10.99.0.1"
+NODE = "10.99.0.2"
+PODS = "10.244.0.0/16"
+SERVICES = "10.96.0.0/16"
+API_SERVICE = "10.96.0.1"
+DNS_SERVICE = "10.96.0.10"
+DOMAIN = "cluster.local"
+NAME = "mldelivery"
+LINK = "mldelivery0"
+"""The host's end of the cable to the node."""
+
+API = 6443
+REGISTRY = 5000
+GATEWAY = 8443
+PROBES = 8082
+DASHBOARD = 8081
+PROMETHEUS = 9090
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a checkout keeps its cluster; all of it goes with ``make cluster-down``."""
+
+    folder: Path = ROOT / ".cluster"
+
+    @property
+    def kubeconfig(self) -> Path:
+        """For people, tests and the stack: the administrator's."""
+        return self.folder / "kubeconfig"
+
+    @property
+    def pki(self) -> Path:
+        """Keys and certificates."""
+        return self.folder / "pki"
+
+    @property
+    def settings(self) -> Path:
+        """The configuration of the node's programs."""
+        return self.folder / "settings"
+
+    @property
+    def logs(self) -> Path:
+        """One log for each program."""
+        return self.folder / "logs"
+
+    @property
+    def holder(self) -> Path:
+        """The process that holds the node's namespaces."""
+        return self.folder / "node.json"

@@ -1,0 +1,82 @@
+"""The cluster's programs that no package carries, built from pinned Go modules into a cache that all clones of one user share."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import shutil
+from pathlib import Path
+
+from toolchain import ROOT
+from toolchain.engine.find import module_version
+from toolchain.golang import Go
+from toolchain.process import cache_dir, exclusive, say
+
+SOURCE = ROOT / "toolchain" / "cluster"
+MODULES = ("parts", "dns", "gateway")
+VERSION = "k8s.io/component-base/version"
+ARGO = "github.com/argoproj/argo-rollouts"
+TRAEFIK = "github.com/traefik/traefik/v3"
+DONE = "complete"
+
+
+def prepare() -> Path:
+    """The folder with kubernetes, rollouts-controller, coredns, pause, and the definitions of Argo's and Traefik's resources.
+
+    Built where it is not there yet; raises SetupError with the compiler's last lines.
+    """
+    folder = cache_dir() / "cluster" / f"{recipe()[:16]}-{platform.system().lower()}-{platform.machine()}"
+    if (folder / DONE).is_file():
+        return folder
+    with exclusive(folder.with_suffix(".lock"), "the cluster's programs"):
+        if not (folder / DONE).is_file():
+            folder.mkdir(parents=True, exist_ok=True)
+            _build(folder)
+    return folder
+
+
+def recipe() -> str:
+    """Digest of all that the programs are made from."""
+    digest = hashlib.sha256()
+    for module in MODULES:
+        for path in sorted((SOURCE / module).rglob("*")):
+            if path.is_file():
+                digest.update(f"{path.relative_to(SOURCE)}\0".encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def _build(folder: Path) -> None:
+    parts, dns, gateway = (SOURCE / module for module in MODULES)
+    go = Go(ROOT, [parts, dns, gateway])
+    version = module_version(parts / "go.mod", "k8s.io/kubernetes")
+    major, minor, _ = version.split(".")
+    say(f"building Kubernetes {version}, Argo Rollouts and CoreDNS from their pinned Go modules: some 8 minutes on 2 cores the first time")
+    say("if interrupted, the next call goes on from there")
+    stamped = f"-X {VERSION}.gitVersion=v{version} -X {VERSION}.gitMajor={major} -X {VERSION}.gitMinor={minor}"
+    _once(go, parts, ".", folder / "kubernetes", stamped)
+    _once(go, parts, "./pause", folder / "pause")
+    _once(go, parts, f"{ARGO}/cmd/rollouts-controller", folder / "rollouts-controller")
+    _once(go, dns, "github.com/coredns/coredns", folder / "coredns")
+    definitions = folder / "definitions"
+    shutil.rmtree(definitions, ignore_errors=True)
+    definitions.mkdir()
+    argo, traefik = go.folder(parts, ARGO), go.folder(gateway, TRAEFIK)
+    for path in sorted((argo / "manifests" / "crds").glob("*-crd.yaml")):
+        shutil.copyfile(path, definitions / path.name)
+    shutil.copyfile(argo / "manifests" / "role" / "argo-rollouts-clusterrole.yaml", definitions / "argo-rollouts-role.yaml")
+    documents = traefik / "docs" / "content" / "reference" / "dynamic-configuration"
+    for name in ("kubernetes-crd-definition-v1.yml", "kubernetes-crd-rbac.yml"):
+        shutil.copyfile(documents / name, definitions / name)
+    (folder / DONE).touch()
+
+
+def _once(go: Go, module: Path, package: str, target: Path, variables: str = "") -> None:
+    if target.exists():
+        return
+    partial = target.with_name(f"{target.name}.{os.getpid()}.partial")
+    try:
+        go.build(module, package, partial, variables=variables)
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)

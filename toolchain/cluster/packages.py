@@ -1,0 +1,51 @@
+"""The cluster's programs that Debian packages."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from toolchain import SetupError
+from toolchain.process import run, say
+
+# Program -> its package. Debian lays some of them into sbin.
+PROGRAMS = {
+    "etcd": "etcd-server",
+    "containerd": "containerd",
+    "runc": "runc",
+    "docker-registry": "docker-registry",
+    "prometheus": "prometheus",
+    "iptables": "iptables",
+    "ip": "iproute2",
+    "conntrack": "conntrack",
+}
+PLUGINS = "/usr/lib/cni/bridge"
+PLUGINS_PACKAGE = "containernetworking-plugins"
+PATH = os.pathsep.join(["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"])
+
+
+def missing() -> list[str]:
+    """Packages whose programs are not there."""
+    found = [package for program, package in PROGRAMS.items() if shutil.which(program, path=PATH) is None]
+    return found + ([] if Path(PLUGINS).exists() else [PLUGINS_PACKAGE])
+
+
+def prepare() -> None:
+    """Install what is missing. Raises SetupError where this is no Debian, or apt refuses."""
+    wanted = missing()
+    if not wanted:
+        return
+    apt = shutil.which("apt-get", path=PATH)
+    if apt is None:
+        raise SetupError(
+            f"the cluster needs {', '.join(wanted)}, and there is no apt-get here. Do: install them, then run make cluster again"
+        )
+    say(f"installing from Debian: {', '.join(wanted)}")
+    # Their services stay off: the node runs them itself.
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
+    run([apt, "update", "-q"], "looking for packages", env=environment)
+    run([apt, "install", "-y", "-q", "--no-install-recommends", *wanted], "installing packages", env=environment)
+    left = missing()
+    if left:
+        raise SetupError(f"installed, and still not there: {', '.join(left)}")
