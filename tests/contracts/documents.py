@@ -8,14 +8,14 @@ from collections.abc import Collection, Mapping
 INLINE = re.compile(r"`([^`\n]+)`")
 FENCED = re.compile(r"^```.*?^```\n", re.MULTILINE | re.DOTALL)
 PATH = re.compile(r"^[\w.-]+(?:/[\w.-]+)*(?:/|\.(?:py|yaml|yml|md|json|in|txt|mod|sum))$|^[\w.-]+(?:/[\w.-]+)+$")
-MADE = (".", ".local", ".venv", ".cache", "release", "src", "engine.json")
+MADE = (".", ".local", ".cluster", ".venv", ".cache", "release", "releases", "src", "engine.json")
 """What commands make, and what lies inside a Bento."""
 
 
 def unknown_targets(markdown: str, targets: Collection[str]) -> list[str]:
     """``make`` commands, in code of any kind, that the Makefile does not have."""
     code = "\n".join([*FENCED.findall(markdown), *INLINE.findall(FENCED.sub("", markdown))])
-    return [name for name in re.findall(r"\bmake ([a-z]+)", code) if name not in targets]
+    return [name for name in re.findall(r"\bmake ([a-z]+(?:-[a-z]+)*)", code) if name not in targets]
 
 
 def unknown_commands(markdown: str, commands: Mapping[str, object]) -> list[str]:

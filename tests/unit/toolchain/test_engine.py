@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from toolchain import ROOT, SetupError, engine, process
+from toolchain import ROOT, SetupError, engine, golang, process
 from toolchain.engine import build, download, find
 
 Way = Callable[[Path, str, Path], str]
