@@ -6,6 +6,7 @@ when that ends, the kernel ends all the rest with it: processes, mounts, bridges
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +29,8 @@ GATEWAY = 8443
 PROBES = 8082
 DASHBOARD = 8081
 PROMETHEUS = 9090
+ROLLOUTS = 8092
+"""Where Argo Rollouts says that it is well."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,11 @@ class Place:
         return self.folder / "logs"
 
     @property
-    def holder(self) -> Path:
-        """The process that holds the node's namespaces."""
-        return self.folder / "node.json"
+    def supervisor(self) -> Path:
+        """The supervisor's configuration. Its path stands in the command of the node's first process, by which that is found."""
+        return self.settings / "supervisor.conf"
+
+    @property
+    def cgroup(self) -> str:
+        """Name of the node's own group in every cgroup hierarchy, unlike that of any other checkout's node; those of pods are below it."""
+        return f"{NAME}-{hashlib.sha256(str(self.folder).encode()).hexdigest()[:8]}"

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
 import time
 import urllib.request
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from toolchain import SetupError, process
 from toolchain.cluster import (
     API,
+    API_SERVICE,
     DASHBOARD,
+    DOMAIN,
     GATEWAY,
     NODE,
     PROMETHEUS,
     REGISTRY,
+    ROLLOUTS,
     Place,
     binaries,
+    names,
     node,
     objects,
     packages,
@@ -28,10 +35,12 @@ from toolchain.cluster import (
     static_image,
 )
 from toolchain.cluster.node import Node, wait_until
-from toolchain.cluster.settings import PAUSE
-from toolchain.process import say
+from toolchain.cluster.settings import PAUSE, Program
+from toolchain.process import cache_dir, exclusive, say
 
 ACTIONS = ("up", "down", "status")
+MINIMUM_FREE = 2_000_000_000
+"""Bytes for the state of a cluster and the images of a few releases."""
 
 
 def up(place: Place) -> None:
@@ -42,38 +51,55 @@ def up(place: Place) -> None:
             "a cluster of the node's own parts needs Linux and root. Do: use kind or any other cluster (docs/how-to/cluster.md)"
         )
     packages.prepare()
-    programs_folder = binaries.prepare()
-    place.folder.mkdir(parents=True, exist_ok=True)
-    pki.make(place)
-    listed = settings.programs(place, programs_folder, str(Path(sys.prefix) / "bin" / "traefik"))
-    if node.running(place) is None:
-        # An update of the files under a running node would be seen by half of its programs.
-        for name, text in settings.files(place, listed).items():
-            (place.settings / name).parent.mkdir(parents=True, exist_ok=True)
-            (place.settings / name).write_text(text)
-    made = node.begin(place)
-    _start(made, [program.name for program in listed if program.stage == 1])
-    wait_until(lambda: _says_ready(place), seconds=60, what="the API server", log=place.logs / "apiserver.log")
-    _kubectl(place, "apply", "--server-side", "--force-conflicts", "--filename=-", text=objects.documents(programs_folder))
-    _import_pause(place, made, programs_folder)
-    _start(made, [program.name for program in listed if program.stage == 2])
-    wait_until(lambda: _node_is_ready(place), seconds=90, what="the node", log=place.logs / "kubelet.log")
-    for name, url in {
-        "registry": f"http://{NODE}:{REGISTRY}/v2/",
-        "gateway": f"http://{NODE}:{DASHBOARD}/ping",
-        "prometheus": f"http://{NODE}:{PROMETHEUS}/-/ready",
-    }.items():
-        wait_until(lambda url=url: _answers(url), seconds=60, what=name, log=place.logs / f"{name}.log")
+    built = binaries.prepare()
+    # One for the machine, as the addresses are.
+    with exclusive(cache_dir() / "cluster" / "node.lock", "the cluster"):
+        _up(place, built)
     say(f"the cluster is up ({time.monotonic() - began:.1f} s)")
     print(_addresses(place))
 
 
+def _up(place: Place, built: Path) -> None:
+    _refuse_full_disk(place)
+    place.folder.mkdir(parents=True, exist_ok=True)
+    pki.make(place)
+    listed = settings.programs(place, built, str(Path(sys.prefix) / "bin" / "traefik"))
+    texts = {place.settings / name: text for name, text in settings.files(place, listed).items()}
+    if node.running(place) is None:
+        for path, text in texts.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+    elif any(not path.is_file() or path.read_text() != text for path, text in texts.items()):
+        # Written under a running node, only those of its programs that happen to start anew would see it.
+        say("the cluster runs as an older version of this checkout made it; for a new one: make cluster-down, then make cluster")
+    made = node.begin(place, keep=[built])
+    _start(made, listed, stage=1)
+    wait_until(lambda: _says_ready(place), seconds=60, what="the API server", log=place.logs / "apiserver.log")
+    _kubectl(place, "apply", "--server-side", "--force-conflicts", "--filename=-", text=objects.documents(built))
+    _import_pause(place, made, built)
+    _start(made, listed, stage=2)
+    wait_until(lambda: _node_is_ready(place, made), seconds=90, what="the node", log=place.logs / "kubelet.log")
+    for name, url in {
+        "registry": f"http://{NODE}:{REGISTRY}/v2/",
+        "rollouts": f"http://{NODE}:{ROLLOUTS}/healthz",
+        "gateway": f"http://{NODE}:{DASHBOARD}/ping",
+        "prometheus": f"http://{NODE}:{PROMETHEUS}/-/ready",
+    }.items():
+        wait_until(partial(_answers, url), seconds=60, what=name, log=place.logs / f"{name}.log")
+    api = f"kubernetes.default.svc.{DOMAIN}"
+    wait_until(lambda: names.address_of(api) == API_SERVICE, seconds=60, what="DNS", log=place.logs / "dns.log")
+    # Without it no pod can be made: the first sign that the controllers have come to work.
+    wait_until(lambda: _has_account(place), seconds=60, what="the controllers", log=place.logs / "controller-manager.log")
+
+
 def down(place: Place) -> None:
     """End the cluster and remove all that it made."""
-    done = node.end(place)
-    existed = place.folder.exists()
-    shutil.rmtree(place.folder, ignore_errors=True)
-    say("the cluster is gone" if done or existed else "there is no cluster")
+    with exclusive(cache_dir() / "cluster" / "node.lock", "the cluster"):
+        was_there = node.end(place)
+        if place.folder.exists():
+            was_there = True
+            shutil.rmtree(place.folder)
+    say("the cluster is gone" if was_there else "there is no cluster")
 
 
 def status(place: Place) -> int:
@@ -105,20 +131,33 @@ def _addresses(place: Place) -> str:
     )
 
 
-def _start(made: Node, names: list[str]) -> None:
+def _start(made: Node, listed: list[Program], *, stage: int) -> None:
     programs = made.programs()
-    for name in names:
-        if programs[name][0] not in ("RUNNING", "STARTING"):
-            made.start(name)
+    for program in listed:
+        # A node that an older version made may lack one.
+        if program.stage == stage and programs.get(program.name, ("RUNNING", 0))[0] not in ("RUNNING", "STARTING"):
+            made.start(program.name)
 
 
-def _import_pause(place: Place, made: Node, programs_folder: Path) -> None:
+def _import_pause(place: Place, made: Node, built: Path) -> None:
     wait_until(lambda: _has_containerd(made), seconds=30, what="containerd", log=place.logs / "containerd.log")
     if PAUSE in made.containers("images", "list", "--quiet"):
         return
     archive = place.folder / "pause.tar"
-    static_image.write(programs_folder / "pause", archive, tag=PAUSE)
+    static_image.write(built / "pause", archive, tag=PAUSE)
     made.containers("images", "import", str(archive))
+    archive.unlink()
+
+
+def _refuse_full_disk(place: Place) -> None:
+    """A kubelet whose disk is nearly full starts no pod, and says so only in the node's conditions."""
+    disk = shutil.disk_usage(place.folder.parent)
+    needed = max(MINIMUM_FREE, disk.total * settings.EVICT_PERCENT // 100)
+    if disk.free < needed:
+        raise SetupError(
+            f"{place.folder} has {disk.free / 1e9:.1f} GB of disk left; the cluster needs {needed / 1e9:.1f} GB.\n"
+            "  Do: free some space, then run make cluster again."
+        )
 
 
 def _has_containerd(made: Node) -> bool:
@@ -130,7 +169,7 @@ def _has_containerd(made: Node) -> bool:
 
 
 def _kubectl(place: Place, *arguments: str, text: str | None = None) -> str:
-    command = ["kubectl", f"--kubeconfig={place.kubeconfig}", *arguments]
+    command = [str(Path(sys.prefix) / "bin" / "kubectl"), f"--kubeconfig={place.kubeconfig}", *arguments]
     done = subprocess.run(command, input=text, text=True, capture_output=True, check=False)
     if done.returncode:
         raise SetupError(f"kubectl {arguments[0]}: {done.stderr.strip()}")
@@ -144,12 +183,22 @@ def _says_ready(place: Place) -> bool:
         return False
 
 
-def _node_is_ready(place: Place) -> bool:
-    path = '--output=jsonpath={.items[*].status.conditions[?(@.type=="Ready")].status}'
+def _node_is_ready(place: Place, made: Node) -> bool:
+    """Whether the kubelet that runs now says so: one before it may have left its word behind."""
     try:
-        return _kubectl(place, "get", "nodes", path) == "True"
-    except SetupError:
+        conditions = json.loads(_kubectl(place, "get", "node", "node", "--output=json"))["status"]["conditions"]
+    except (SetupError, KeyError):
         return False
+    ready = next((each for each in conditions if each["type"] == "Ready"), None)
+    if ready is None or ready["status"] != "True":
+        return False
+    return datetime.fromisoformat(ready["lastHeartbeatTime"].replace("Z", "+00:00")).timestamp() >= int(
+        made.ask("getProcessInfo", "kubelet")["start"]
+    )
+
+
+def _has_account(place: Place) -> bool:
+    return "default" in _kubectl(place, "get", "serviceaccount", "default", "--ignore-not-found", "--output=name")
 
 
 def _answers(url: str) -> bool:

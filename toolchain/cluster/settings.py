@@ -21,6 +21,7 @@ from toolchain.cluster import (
     PROBES,
     PROMETHEUS,
     REGISTRY,
+    ROLLOUTS,
     SERVICES,
     Place,
 )
@@ -29,6 +30,9 @@ from toolchain.cluster.packages import PATH
 CONTAINERD = "/run/containerd/containerd.sock"
 SUPERVISOR = "/run/supervisor.sock"
 """Inside the node, whose /run is its own; from the host it is reached through the node's root."""
+
+EVICT_PERCENT = 1
+"""Below this share of the disk the kubelet starts no pod."""
 
 PAUSE = "docker.io/local/pause:1"
 BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75, 1, 2.5, 5, 10)
@@ -78,6 +82,8 @@ def programs(place: Place, binaries: Path, traefik: str) -> list[Program]:
         "--anonymous-auth=false",
         "--profiling=false",
     ]
+    # What is meant for the API servers of large clusters costs this one its first seconds.
+    quick = ["--kube-api-qps=200", "--kube-api-burst=400"]
     manager = [
         kubernetes,
         "kube-controller-manager",
@@ -89,6 +95,7 @@ def programs(place: Place, binaries: Path, traefik: str) -> list[Program]:
         "--leader-elect=false",
         "--bind-address=127.0.0.1",
         "--horizontal-pod-autoscaler-sync-period=5s",
+        *quick,
     ]
     scheduler = [
         kubernetes,
@@ -96,6 +103,7 @@ def programs(place: Place, binaries: Path, traefik: str) -> list[Program]:
         f"--kubeconfig={pki / 'scheduler.kubeconfig'}",
         "--leader-elect=false",
         "--bind-address=127.0.0.1",
+        *quick,
     ]
     kubelet = [
         kubernetes,
@@ -110,7 +118,7 @@ def programs(place: Place, binaries: Path, traefik: str) -> list[Program]:
         f"--kubeconfig={pki / 'rollouts.kubeconfig'}",
         "--leader-elect=false",
         "--namespaced=false",
-        "--healthzPort=8092",
+        f"--healthzPort={ROLLOUTS}",
         "--metricsPort=8091",
         "--traefik-api-group=traefik.io",
         "--traefik-api-version=traefik.io/v1alpha1",
@@ -120,6 +128,8 @@ def programs(place: Place, binaries: Path, traefik: str) -> list[Program]:
         "--global.checknewversion=false",
         "--global.sendanonymoususage=false",
         "--providers.kubernetescrd=true",
+        # Else one Service without pods, such as a canary's that crashed, takes a model's whole route away.
+        "--providers.kubernetescrd.allowemptyservices=true",
         "--providers.providersthrottleduration=100ms",
         f"--providers.file.filename={settings / 'gateway.yaml'}",
         f"--entrypoints.websecure.address={NODE}:{GATEWAY}",
@@ -139,6 +149,8 @@ def programs(place: Place, binaries: Path, traefik: str) -> list[Program]:
         f"--storage.tsdb.path={place.folder / 'prometheus'}",
         "--storage.tsdb.retention.time=6h",
         f"--web.listen-address={NODE}:{PROMETHEUS}",
+        # Scraped each second: what was not seen for this long is gone.
+        "--query.lookback-delta=15s",
     ]
     return [
         Program("etcd", 1, etcd),
@@ -231,14 +243,14 @@ def _kubelet(place: Place) -> dict[str, Any]:
         "address": NODE,
         "authentication": {
             "anonymous": {"enabled": False},
-            "webhook": {"enabled": False},
+            "webhook": {"enabled": True},
             "x509": {"clientCAFile": str(place.pki / "ca.crt")},
         },
-        "authorization": {"mode": "AlwaysAllow"},
+        "authorization": {"mode": "Webhook"},
         "tlsCertFile": str(place.pki / "kubelet-server.crt"),
         "tlsPrivateKeyFile": str(place.pki / "kubelet-server.key"),
         "cgroupDriver": "cgroupfs",
-        "cgroupRoot": "/mldelivery",
+        "cgroupRoot": f"/{place.cgroup}",
         "containerRuntimeEndpoint": f"unix://{CONTAINERD}",
         "clusterDNS": [DNS_SERVICE],
         "clusterDomain": DOMAIN,
@@ -247,7 +259,7 @@ def _kubelet(place: Place) -> dict[str, Any]:
         "failCgroupV1": False,
         "makeIPTablesUtilChains": False,
         # A development machine's disk may be fuller than a server's.
-        "evictionHard": {"memory.available": "100Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
+        "evictionHard": {"memory.available": "100Mi", "nodefs.available": f"{EVICT_PERCENT}%", "imagefs.available": f"{EVICT_PERCENT}%"},
         "imageGCHighThresholdPercent": 100,
         "imageGCLowThresholdPercent": 99,
         "maxPods": 200,
