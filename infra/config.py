@@ -181,6 +181,9 @@ class ClusterGatewayConfig(_Section):
     url: Url = Field(description="Where users reach the gateway, such as https://models.example.com.")
     entry_point: str = Field("websecure", description="Traefik's entry point for users; it speaks TLS.")
     tls_secret: DnsLabel | None = Field(None, description="Secret with the certificate; without one Traefik's default certificate is used.")
+    ca: str | None = Field(
+        None, description="Path from the root of the CA certificate by which clients know the gateway; else a public one."
+    )
     internal_url: Url = Field(description="Where pods of the cluster reach the internal entry point, for probes.")
     internal_entry_point: str = Field("internal", description="Traefik's entry point that only pods of the cluster reach.")
 

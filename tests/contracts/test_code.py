@@ -96,7 +96,7 @@ def outside_the_standard_library(source: str) -> list[str]:
 
 
 def test_set_up_needs_nothing_that_it_has_yet_to_install() -> None:
-    files = [path for path in python_files("toolchain") if not path.startswith(IN_THE_ENVIRONMENT)]
+    files = tuple(path for path in python_files("toolchain") if not path.startswith(IN_THE_ENVIRONMENT))
     assert violations_of(files, outside_the_standard_library) == []
 
 

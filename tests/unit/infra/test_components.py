@@ -3,54 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import gc
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pulumi
 import pytest
 
 from infra.config import ModelConfig, PortsConfig, StackConfig, parse
 from infra.errors import ReleaseError
 from infra.release import write
+from tests.unit.infra.recorded import Recorded
 from tests.unit.infra.test_release import document
-
-
-class Recorded(pulumi.runtime.Mocks):
-    """Keeps every resource that the program registers."""
-
-    def __init__(self) -> None:
-        self.resources: list[pulumi.runtime.MockResourceArgs] = []
-
-    def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str | None, dict[Any, Any]]:
-        self.resources.append(args)
-        outputs = dict(args.inputs)
-        if args.typ.endswith(":ReleaseServer"):
-            outputs["urls"] = [f"http://127.0.0.1:{8100 + int(args.inputs['release'])}"]
-        return f"{args.name}-id", outputs
-
-    def call(self, _args: pulumi.runtime.MockCallArgs) -> tuple[dict[Any, Any], list[tuple[str, str]] | None]:
-        return {}, None
-
-    def named(self, name: str) -> dict[str, Any]:
-        found = [resource for resource in self.resources if resource.name == name]
-        assert len(found) == 1, [resource.name for resource in self.resources]
-        return dict(found[0].inputs)
-
-
-@pytest.fixture
-def recorded() -> Iterator[Recorded]:
-    loop = asyncio.new_event_loop()
-    asyncio.set_event_loop(loop)
-    mocks = Recorded()
-    pulumi.runtime.set_mocks(mocks, project="mldelivery", stack="local", preview=False)
-    yield mocks
-    asyncio.set_event_loop(None)
-    # The engine's SDK makes event loops of its own and never closes them.
-    for found in gc.get_objects():
-        if isinstance(found, asyncio.BaseEventLoop) and not found.is_running():
-            found.close()
 
 
 def declare(recorded: Recorded, store: Path, monkeypatch: pytest.MonkeyPatch, **model: Any) -> Recorded:

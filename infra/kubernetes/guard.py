@@ -1,0 +1,154 @@
+"""What must hold before a Rollout is changed: the cluster can run it, the user may, and nothing unproven can pass for proven."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pulumi
+from pulumi.dynamic import CheckResult, CreateResult, DiffResult, Resource, ResourceProvider, UpdateResult
+
+from infra.errors import PlatformError
+from infra.kubernetes import ledger
+from infra.kubernetes.api import CONFIG_MAP, CRD, JOB, POD, REPLICA_SET, ROLLOUT, Cluster, Kind, Object, connect
+from infra.kubernetes.labels import Names, selector
+from infra.kubernetes.words import release_hash, release_of
+from infra.local.walker import say
+
+NEEDED_KINDS = {
+    "argoproj.io/v1alpha1": ({"rollouts", "analysisruns", "analysistemplates"}, "Argo Rollouts", "1.8"),
+    "traefik.io/v1alpha1": ({"ingressroutes", "traefikservices", "middlewares"}, "Traefik", "3.0"),
+}
+"""Custom resources that a model's objects are made of, what brings them, and since which version."""
+
+NEEDED_FIELDS = ("rollbackWindow", "progressDeadlineAbort", "analysis", "strategy")
+"""Fields of a Rollout's spec that an older CRD would drop in silence."""
+
+NEEDED_RIGHTS: tuple[tuple[str, Kind, str], ...] = (
+    ("create", ROLLOUT, ""),
+    ("patch", ROLLOUT, ""),
+    ("patch", ROLLOUT, "status"),
+    ("delete", REPLICA_SET, ""),
+    ("list", POD, ""),
+    ("get", POD, "log"),
+    ("create", JOB, ""),
+    ("patch", CONFIG_MAP, ""),
+)
+
+
+def check_cluster(cluster: Cluster, namespace: str, *, has_platform: bool = True) -> None:
+    """Refuse a cluster that cannot run a Rollout of ours, or a user who may not. Raises PlatformError with the first that is missing."""
+    if has_platform:
+        _check_kinds(cluster)
+        _check_fields(cluster)
+    for verb, kind, part in NEEDED_RIGHTS:
+        if not cluster.may(verb, kind, namespace, part=part):
+            raise PlatformError(
+                f"this user is not allowed to {verb} {kind.plural}{'/' + part if part else ''} in namespace {namespace}",
+                where=cluster.where,
+                allowed="a user who may "
+                + ", ".join(f"{verb} {kind.plural}{'/' + part if part else ''}" for verb, kind, part in NEEDED_RIGHTS),
+                act="choose another context (kubernetes.context), or ask the cluster's owner for the rights",
+            )
+
+
+def _check_kinds(cluster: Cluster) -> None:
+    for version, (kinds, product, least) in NEEDED_KINDS.items():
+        missing = sorted(kinds - cluster.kinds(version))
+        if missing:
+            raise PlatformError(
+                f"{product} is missing in the cluster, or too old: it knows no {', '.join(missing)} in {version}",
+                where=cluster.where,
+                allowed=f"{product} {least} or later with its CRDs",
+                act=f"install {product} ('on your own cluster' in the README), or make a cluster of one's own: make cluster",
+            )
+
+
+def _check_fields(cluster: Cluster) -> None:
+    try:
+        found = cluster.get(CRD, "rollouts.argoproj.io")
+    except PlatformError:
+        # Not everybody may read definitions; an old one shows when the Rollout is made.
+        return
+    versions = (found or {}).get("spec", {}).get("versions") or ()
+    for version in versions:
+        spec = version.get("schema", {}).get("openAPIV3Schema", {}).get("properties", {}).get("spec", {})
+        missing = [field for field in NEEDED_FIELDS if field not in (spec.get("properties") or {})]
+        if version.get("name") == "v1alpha1" and spec.get("properties") and missing:
+            raise PlatformError(
+                f"the CRDs of Argo Rollouts are too old: a Rollout has no {', '.join(missing)}",
+                where=cluster.where,
+                allowed="Argo Rollouts 1.8 or later",
+                act="update Argo Rollouts and its CRDs",
+            )
+
+
+def clear_unproven(cluster: Cluster, namespace: str, names: Names) -> list[int]:
+    """Delete the ReplicaSets of releases that were never proven, and return their numbers.
+
+    Argo Rollouts takes every ReplicaSet that is older than the stable one for a release that may come back without verification; one that
+    was aborted must not be such. The stable one, and the one that is being rolled out right now, stay.
+    """
+    rollout = cluster.get(ROLLOUT, names.rollout, namespace)
+    if rollout is None:
+        return []
+    status = rollout.get("status") or {}
+    kept = {status.get("stableRS"), status.get("currentPodHash")}
+    asked = release_of(rollout["spec"].get("template", {}))
+    is_observed = str(status.get("observedGeneration") or "") == str(rollout["metadata"].get("generation", ""))
+    account = ledger.read(cluster, namespace, names.rollout)
+    gone = []
+    for replica_set in owned(cluster.find(REPLICA_SET, namespace, selector(names)), rollout):
+        release = release_of(replica_set["spec"].get("template", {}))
+        is_next = not is_observed and release == asked
+        if release_hash(replica_set) in kept or is_next or account.has_proven(release_hash(replica_set)):
+            continue
+        cluster.delete(REPLICA_SET, replica_set["metadata"]["name"], namespace)
+        gone.append(release or 0)
+    return gone
+
+
+def owned(objects: list[Object], owner: Object) -> list[Object]:
+    """Those of the objects that belong to this very owner, not to one of the same labels."""
+    uid = owner["metadata"]["uid"]
+    return [found for found in objects if any(each.get("uid") == uid for each in found["metadata"].get("ownerReferences") or ())]
+
+
+class RolloutGuardProvider(ResourceProvider):
+    """Checks the cluster at every preview, and clears away what is unproven before a Rollout changes. Inputs: see ``RolloutGuard``."""
+
+    serialize_as_secret_always = False
+
+    def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
+        cluster = connect(news.get("kubeconfig"), news.get("context"))
+        check_cluster(cluster, news["namespace"], has_platform=news.get("platform", "existing") == "existing")
+        return CheckResult(news, [])
+
+    def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
+        return DiffResult(changes=any(olds.get(key) != value for key, value in news.items()))
+
+    def create(self, props: dict[str, Any]) -> CreateResult:
+        self._run(props)
+        return CreateResult(f"{props['namespace']}/{_names(props).rollout}", props)
+
+    def update(self, _id: str, _olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
+        self._run(news)
+        return UpdateResult(news)
+
+    def _run(self, props: dict[str, Any]) -> None:
+        cluster = connect(props.get("kubeconfig"), props.get("context"))
+        check_cluster(cluster, props["namespace"])
+        names = _names(props)
+        gone = clear_unproven(cluster, props["namespace"], names)
+        if gone:
+            say(names.rollout, f"forgot {', '.join(map(str, sorted(gone)))}, never proven here")
+
+
+class RolloutGuard(Resource, module="mldelivery", name="RolloutGuard"):
+    """Stands before a Rollout. Props: kubeconfig, context, namespace, model, role, champion, image; any change of theirs runs it again."""
+
+    def __init__(self, name: str, props: dict[str, Any], opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__(RolloutGuardProvider(), name, props, opts)
+
+
+def _names(props: dict[str, Any]) -> Names:
+    return Names(props["model"], props.get("role", "champion"))

@@ -1,0 +1,45 @@
+"""The cluster stack: any Kubernetes cluster by kubeconfig, with Argo Rollouts, Traefik and Prometheus."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pulumi
+
+from infra.config import StackConfig, file_name
+from infra.errors import ConfigError
+from infra.kubernetes.model_server import ModelServer, ModelServerArgs
+from infra.kubernetes.objects import provider
+from infra.kubernetes.platform import Platform, PlatformArgs
+from infra.records import records_in_use
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def declare(config: StackConfig) -> None:
+    """The cluster's platform, and each model's Rollouts and route."""
+    file = file_name("cluster")
+    if config.kubernetes is None:
+        raise ConfigError(
+            "this stack runs in a cluster",
+            where=f"{file}: mldelivery:target",
+            got=config.target,
+            allowed="kubernetes",
+            act=f"git checkout -- {file}",
+        )
+    cluster = provider(config.kubernetes.kubeconfig, config.kubernetes.context)
+    platform = Platform("platform", PlatformArgs(kubernetes=config.kubernetes, provider=cluster))
+    for name, model in config.models.items():
+        champion, challenger = records_in_use(config.store(ROOT), name, model, file=file, root=ROOT, kubernetes=config.kubernetes)
+        if champion is not None:
+            args = ModelServerArgs(
+                config=model,
+                champion=champion,
+                challenger=challenger,
+                kubernetes=config.kubernetes,
+                config_file=file,
+                provider=cluster,
+            )
+            ModelServer(name, args, pulumi.ResourceOptions(depends_on=platform.ready))
+    pulumi.export("gateway", config.kubernetes.gateway.url)
+    pulumi.export("namespace", config.kubernetes.namespace)

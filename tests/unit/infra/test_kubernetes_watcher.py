@@ -1,0 +1,290 @@
+"""The watch and the guard against a cluster of dictionaries: what they say, do and note down."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from infra.errors import PlatformError, RolloutAborted
+from infra.kubernetes import guard, ledger, watcher
+from infra.kubernetes.api import ANALYSIS_RUN, ANALYSIS_TEMPLATE, CRD, JOB, POD, REPLICA_SET, Object, Unreachable
+from infra.kubernetes.guard import RolloutGuardProvider
+from infra.kubernetes.labels import Names
+from infra.kubernetes.watcher import RolloutWatchProvider
+from tests.unit.infra.fake_cluster import (
+    CURRENT,
+    STABLE,
+    FakeCluster,
+    measured,
+    promoted,
+    props,
+    replica_set,
+    rollout,
+    run,
+    under_way,
+)
+
+GUARDED = {"kubeconfig": None, "context": None, "namespace": "test", "model": "iris", "role": "champion", "champion": 2, "image": "i"}
+GOLDEN = {"name": "golden", "measurements": [{"metadata": {"job-name": "job"}}]}
+TOLD = "41 of 41 golden requests answered as recorded by release 2, in 0.05 s"
+ABORTED = {"abort": True, "abortedAt": "2026-01-01T00:00:09Z", "phase": "Degraded", "message": "RolloutAborted: Rollout aborted update"}
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(watcher, "TICK_SECONDS", 0.001)
+    monkeypatch.setattr(watcher, "INTERRUPT", tmp_path / "interrupt")
+
+
+def use(monkeypatch: pytest.MonkeyPatch, cluster: FakeCluster, *, proven: dict[int, str] | None = None) -> FakeCluster:
+    """Let watch and guard meet this cluster, in which these releases are proven."""
+    for module in (watcher, guard):
+        monkeypatch.setattr(module, "connect", lambda _kubeconfig, _context: cluster)
+    for release, pod_hash in (proven if proven is not None else {1: STABLE}).items():
+        ledger.record_done(cluster, "test", "iris", release=release, image="i", pod_hash=pod_hash)
+    cluster.put(REPLICA_SET, replica_set(1, STABLE), replica_set(2, CURRENT))
+    return cluster
+
+
+def with_runs(status: Object, *runs: Object) -> Callable[[FakeCluster], None]:
+    """One look: the Rollout with this status, and these analyses."""
+
+    def show(cluster: FakeCluster) -> None:
+        cluster.objects["rollouts", "iris"] = rollout(2, status)
+        cluster.put(ANALYSIS_RUN, *runs)
+
+    return show
+
+
+def passed(step: int) -> Object:
+    return run(step, "Successful", [GOLDEN] if step == 1 else [measured("verdict", "[40,0,0,0,12.5]")])
+
+
+def test_a_rollout_is_told_stage_by_stage(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    cluster = FakeCluster(
+        rollout(2, {"observedGeneration": "0"}),
+        with_runs(under_way()),
+        with_runs(under_way(), passed(1)),
+        with_runs(under_way(20), passed(3)),
+        with_runs(under_way(100), passed(5)),
+        with_runs(promoted(CURRENT)),
+    )
+    use(monkeypatch, cluster)
+    cluster.logs["pod"] = TOLD
+    cluster.put(POD, {"metadata": {"name": "pod", "labels": {"job-name": "job"}}})
+    RolloutWatchProvider().update("", props(1), props(2))
+    assert capfd.readouterr().out.splitlines() == [
+        "iris: 1 -> 2 | 1/3 golden replay | pass: 41 golden answers of 2 as recorded in 0.05 s (3.0 s)",
+        "iris: 1 -> 2 | 2/3 20 % | pass: 40 requests, 0.00 % errors, p99 12.5 ms (3.0 s)",
+        "iris: 1 -> 2 | 3/3 bake at 100 % | pass: 40 requests, 0.00 % errors, p99 12.5 ms (3.0 s)",
+        "iris: 2 answers everything; 1 retires",
+    ]
+    account = ledger.read(cluster, "test", "iris")
+    assert (account.serving, account.has_proven(CURRENT), account.has_proven(STABLE)) == (2, True, True)
+    assert not [patch for patch in cluster.patches if "status" in patch or "spec" in patch], (
+        "the watch changed what the controller works on"
+    )
+
+
+def test_an_abort_is_reported_with_numbers_and_share(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    failed = run(3, "Failed", [measured("early", "[30,7,0,0,5]", "Failed")])
+    cluster = use(
+        monkeypatch,
+        FakeCluster(with_runs(under_way(20), passed(1)), with_runs(under_way(20)), with_runs(under_way(0, **ABORTED), failed)),
+    )
+    with pytest.raises(RolloutAborted) as raised:
+        RolloutWatchProvider().update("", props(1), props(2))
+    said = str(raised.value)
+    assert "iris 1 -> 2: 2 did not pass at '20 %': 7 of 30 requests failed with 5xx (23.3 %, allowed 2 %)" in said
+    assert "At most 20 % of the traffic reached 2, for " in said and "All traffic is on 1 again." in said
+    assert "put `champion: 1` back in Pulumi.test.yaml" in said
+    assert "1 -> 2 | 2/3 20 % | fail: 7 of 30" in capfd.readouterr().out
+    last = ledger.read(cluster, "test", "iris").last_return
+    assert last is not None and (last["from"], last["to"], last["reason"][:7]) == (2, 1, "7 of 30")
+
+
+def test_an_abort_that_was_reported_is_tried_again(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    cluster = use(monkeypatch, FakeCluster(with_runs(under_way(0, **ABORTED))))
+    with pytest.raises(RolloutAborted):
+        RolloutWatchProvider().update("", props(1), props(2))
+    cluster.script = [with_runs(under_way(0, **ABORTED)), with_runs(under_way(0, **ABORTED)), with_runs(promoted(CURRENT), passed(3))]
+    RolloutWatchProvider().update("", props(1), props(2))
+    assert {"status": {"abort": False}} in cluster.patches
+    assert "2 was aborted before; it is tried again" in capfd.readouterr().out
+    assert CURRENT not in cluster.sets(), "its old ReplicaSet would let Argo Rollouts skip the analysis"
+
+
+def test_a_crash_loop_is_ended_before_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    waiting = {"waiting": {"reason": "CrashLoopBackOff"}}
+    container = {"name": "server", "ready": False, "state": waiting, "lastState": {"terminated": {"exitCode": 3, "reason": "Error"}}}
+    labels = {"rollouts-pod-template-hash": CURRENT, "mldelivery/release": "2"}
+    cluster = use(monkeypatch, FakeCluster(with_runs(under_way()), with_runs(under_way()), with_runs(under_way(0, **ABORTED))))
+    cluster.put(POD, {"metadata": {"name": "pod", "labels": labels}, "status": {"containerStatuses": [container]}})
+    cluster.logs["pod"] = "the model needs 64 GiB of memory"
+    with pytest.raises(RolloutAborted, match=r"exited while starting, with code 3.*\n.*64 GiB of memory") as raised:
+        RolloutWatchProvider().update("", props(1), props(2))
+    assert {"status": {"abort": True}} in cluster.patches
+    assert "No user's request reached 2." in str(raised.value)
+
+
+def test_a_wait_for_users_ends_as_a_return(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    waits = run(3, "Running", [measured("verdict", "[0,0,0,0,0]", "Inconclusive")])
+    over = run(3, "Inconclusive", [measured("verdict", "[0,0,0,0,0]", "Inconclusive")])
+    paused = {"pauseConditions": [{"reason": "InconclusiveAnalysisRun", "startTime": "2026-01-01T00:00:05Z"}]}
+    cluster = use(
+        monkeypatch,
+        FakeCluster(
+            with_runs(under_way(20), passed(1), waits),
+            with_runs(under_way(20, **paused), over),
+            with_runs(under_way(0, **ABORTED), over),
+        ),
+    )
+    with pytest.raises(RolloutAborted, match="0 of at least 30 requests seen") as raised:
+        RolloutWatchProvider().update("", props(1), props(2, insufficient="hold"))
+    out = capfd.readouterr().out
+    assert "20 %: holding until users have sent 30 requests, 1 s at most" in out and "kubectl argo rollouts promote iris -n test" in out
+    assert {"status": {"abort": True}} in cluster.patches
+    assert "No user's request reached 2 (20 % of the traffic was open to it" in str(raised.value)
+
+
+@pytest.mark.parametrize("log", [TOLD, "40 of 41 golden requests answered as recorded by release 2, in 1.00 s\nline 9: wrong"])
+def test_a_first_release_is_verified_by_the_watch(monkeypatch: pytest.MonkeyPatch, log: str, capfd: pytest.CaptureFixture[str]) -> None:
+    cluster = use(monkeypatch, FakeCluster(with_runs(promoted(CURRENT))), proven={})
+    job = {"metadata": {}, "spec": {"template": {"spec": {"containers": [{"image": "{{args.image}}", "args": ["{{args.release}}"]}]}}}}
+    cluster.put(ANALYSIS_TEMPLATE, {"metadata": {"name": "iris-golden"}, "spec": {"metrics": [{"provider": {"job": job}}]}})
+    cluster.logs["replay-pod"] = log
+    if log == TOLD:
+        RolloutWatchProvider().create(props(2))
+        out = capfd.readouterr().out
+        assert "none -> 2 | 1/2 golden replay | pass: 41 golden answers of 2" in out
+        assert "none -> 2 | 2/2 switch to 100 % | pass: no one to compare with" in out
+        assert ("jobs", f"iris-first-{CURRENT}") not in cluster.objects
+    else:
+        with pytest.raises(RolloutAborted, match="1 of 41 golden requests got another answer than recorded; the first, line 9") as raised:
+            RolloutWatchProvider().create(props(2))
+        assert "No route was opened." in str(raised.value)
+        made = cluster.objects[JOB.plural, f"iris-first-{CURRENT}"]["spec"]["template"]["spec"]["containers"][0]
+        assert made == {"image": "registry/iris@sha256:2", "args": ["2"]}
+        assert ledger.read(cluster, "test", "iris").serving is None
+
+
+def test_a_proven_release_comes_back_without_steps(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    use(monkeypatch, FakeCluster(with_runs(promoted(CURRENT))), proven={2: CURRENT, 3: STABLE})
+    RolloutWatchProvider().update("", props(3), props(2))
+    assert "iris: 3 -> 2 | 2/2 switch to 100 % | pass: proven before" in capfd.readouterr().out
+
+
+def test_a_release_that_follows_one_that_never_served_needs_no_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = use(
+        monkeypatch, FakeCluster(with_runs(under_way()), with_runs(under_way()), with_runs(promoted(CURRENT), passed(1))), proven={}
+    )
+    cluster.put(REPLICA_SET, replica_set(1, STABLE, available=0))
+    RolloutWatchProvider().create(props(2))
+    assert {"status": {"promoteFull": True}} in cluster.patches
+
+
+def test_ctrl_c_leaves_the_controller_to_go_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def interrupt(_cluster: FakeCluster) -> None:
+        (tmp_path / "interrupt").write_text("", encoding="utf-8")
+        monkeypatch.setattr(time, "time", lambda: 0.0)
+
+    cluster = use(monkeypatch, FakeCluster(with_runs(under_way(20)), interrupt))
+    monkeypatch.setattr(time, "time", lambda: 0.0)
+    with pytest.raises(PlatformError, match="Argo Rollouts goes on with 2 by itself"):
+        RolloutWatchProvider().update("", props(1), props(2))
+    assert not [patch for patch in cluster.patches if "status" in patch]
+
+
+def test_a_cluster_that_starts_again_is_waited_for(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    cluster = use(monkeypatch, FakeCluster(with_runs(promoted(CURRENT), passed(3))))
+    cluster.outages = 3
+    RolloutWatchProvider().create(props(2))
+    assert capfd.readouterr().out.count("gives no answer") == 1
+
+
+def test_a_controller_that_is_down_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    use(monkeypatch, FakeCluster(rollout(2, under_way(), generation=7)))
+    monkeypatch.setattr(watcher, "UNSEEN_SECONDS", 0.02)
+    with pytest.raises(PlatformError, match="its controller is down"):
+        RolloutWatchProvider().update("", props(1), props(2))
+
+
+def test_an_invalid_rollout_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    invalid: Object = {"conditions": [{"type": "InvalidSpec", "message": "no such Service: not found"}], "phase": "Degraded"}
+    use(monkeypatch, FakeCluster(with_runs(under_way(**invalid))))
+    monkeypatch.setattr(watcher, "INVALID_SECONDS", 0.02)
+    with pytest.raises(RolloutAborted, match="Argo Rollouts refuses the Rollout: no such Service"):
+        RolloutWatchProvider().update("", props(1), props(2))
+
+
+@pytest.mark.parametrize(
+    ("status", "proven", "changes"),
+    [
+        (promoted(CURRENT), {2: CURRENT}, False),
+        (promoted(CURRENT), {}, True),
+        (under_way(20), {2: CURRENT}, True),
+        ({**promoted(CURRENT), "abort": True}, {2: CURRENT}, True),
+        ({**promoted(CURRENT), "canary": {"weights": {"canary": {"weight": 100}, "stable": {"weight": 0}}}}, {2: CURRENT}, True),
+    ],
+)
+def test_the_world_counts_in_a_preview(monkeypatch: pytest.MonkeyPatch, status: Object, proven: dict[int, str], changes: bool) -> None:
+    use(monkeypatch, FakeCluster(rollout(2, status)), proven=proven)
+    assert RolloutWatchProvider().diff("", props(2), props(2)).changes is changes
+    assert RolloutWatchProvider().diff("", props(1), props(2)).changes is True
+
+
+def test_a_preview_says_that_the_cluster_gives_no_answer(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    cluster = use(monkeypatch, FakeCluster(rollout(2, promoted(CURRENT))))
+    cluster.outages = 1
+    assert RolloutWatchProvider().diff("", props(2), props(2)).changes is False
+    assert "whether iris is as the state says is unknown" in capfd.readouterr().out
+
+
+def test_the_guard_clears_what_was_never_proven(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    cluster = use(monkeypatch, FakeCluster(rollout(1, promoted(STABLE))), proven={1: STABLE, 5: "proven"})
+    cluster.put(REPLICA_SET, replica_set(5, "proven"))
+    RolloutGuardProvider().create(dict(GUARDED))
+    assert cluster.sets() == {STABLE, "proven"}
+    assert "iris: forgot 2, never proven here" in capfd.readouterr().out
+
+
+def test_the_guard_spares_what_is_being_rolled_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = use(monkeypatch, FakeCluster(rollout(2, under_way(20))))
+    assert guard.clear_unproven(cluster, "test", Names("iris")) == []  # type: ignore[arg-type]
+    assert cluster.sets() == {STABLE, CURRENT}
+
+
+def test_the_guard_names_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = use(monkeypatch, FakeCluster())
+    news = dict(GUARDED)
+    assert not RolloutGuardProvider().check({}, news).failures
+    cluster.served["argoproj.io/v1alpha1"] = set()
+    with pytest.raises(PlatformError, match="Argo Rollouts is missing in the cluster, or too old"):
+        RolloutGuardProvider().check({}, news)
+    RolloutGuardProvider().check({}, {**news, "platform": "charts"})
+    cluster.served["argoproj.io/v1alpha1"] = {"rollouts", "analysisruns", "analysistemplates"}
+    old = {"name": "v1alpha1", "schema": {"openAPIV3Schema": {"properties": {"spec": {"properties": {"strategy": {}, "analysis": {}}}}}}}
+    cluster.put(CRD, {"metadata": {"name": "rollouts.argoproj.io"}, "spec": {"versions": [old]}})
+    with pytest.raises(PlatformError, match="CRDs of Argo Rollouts are too old: a Rollout has no rollbackWindow"):
+        RolloutGuardProvider().check({}, news)
+    cluster.objects.clear()
+    cluster.denied = {("patch", "rollouts")}
+    with pytest.raises(PlatformError, match="not allowed to patch rollouts in namespace test"):
+        RolloutGuardProvider().check({}, news)
+
+
+def test_the_guard_runs_again_for_each_change_of_its_inputs() -> None:
+    news = dict(GUARDED)
+    assert RolloutGuardProvider().diff("", news, news).changes is False
+    assert RolloutGuardProvider().diff("", news, {**news, "champion": 3}).changes is True
+
+
+def test_an_account_survives_what_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = use(monkeypatch, FakeCluster())
+    cluster.objects["configmaps", "iris-ledger"]["data"] = {"ledger": "{"}
+    assert ledger.read(cluster, "test", "iris") == ledger.Ledger()
+    with pytest.raises(Unreachable):
+        raise Unreachable("gone")
