@@ -23,6 +23,9 @@ from infra.errors import ReleaseError
 FORMAT = 1
 """The newest record format that this checkout reads."""
 
+LATER_KEYS = ("sbom", "card")
+"""Keys that records of this format did not have from the start; a record without them stands as it was."""
+
 MODEL_NAME = r"[a-z][a-z0-9-]{0,38}"
 """A model's name is a path segment of the gateway and part of DNS labels in a cluster, hence lower case and short."""
 
@@ -96,6 +99,13 @@ class Artifact(_Part):
         return self
 
 
+class Card(_Part):
+    """The evidence card of a release: a page to look at, and its summary in Markdown."""
+
+    page: Artifact
+    summary: Artifact
+
+
 class Run(_Part):
     """Where the training is tracked in MLflow."""
 
@@ -123,7 +133,9 @@ class Release(_Part):
     runtime: Literal["onnx", "skops"]
     golden: Golden
     bento: Artifact
-    image: str | None = None
+    image: str | None = Field(None, pattern=rf"^{MODEL_NAME}@sha256:[0-9a-f]{{64}}$")
+    sbom: Artifact | None = None
+    card: Card | None = None
     interface: Digest
     tracking: Run | None
     digest: Digest
@@ -136,7 +148,9 @@ class Release(_Part):
 
     def as_document(self) -> dict[str, Any]:
         """The record as it stands in the file: kebab-case keys, plain values."""
-        return self.model_dump(mode="json", by_alias=True)
+        document = self.model_dump(mode="json", by_alias=True)
+        # Records from before images had a list of packages, or releases a card, lack the key, and their digest is over what they have.
+        return {key: value for key, value in document.items() if value is not None or key not in LATER_KEYS}
 
     @property
     def failed_gates(self) -> list[str]:

@@ -9,6 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from infra.release import file_digest, load, record_path, tree_digest, write
+from pipelines.image import image_of
+from pipelines.sign import key_folder, sign_record
+
+ROOT = Path(__file__).parents[1]
 
 Fault = Callable[[Path, int], None]
 
@@ -52,8 +56,11 @@ _FAIL = """
 """
 
 
-def make(store: Path, number: int, *, source: int = 2, model: str = "iris", fault: Fault | None = None) -> None:
-    """Make release ``number`` from release ``source`` with a fault in it; replaces what an earlier test left under that number."""
+def make(store: Path, number: int, *, source: int = 2, model: str = "iris", fault: Fault | None = None, with_image: bool = False) -> None:
+    """Make release ``number`` from release ``source`` with a fault in it; replaces what an earlier test left under that number.
+
+    ``with_image``: with its image too, for a cluster. It is signed like any other.
+    """
     record = load(store, model, source)
     before = store / record.bento.path
     path = f"bentos/{model}/{number}/src"
@@ -67,9 +74,14 @@ def make(store: Path, number: int, *, source: int = 2, model: str = "iris", faul
         fault(bento, number)
     document = record.as_document()
     del document["digest"]
+    for name in ("image", "sbom"):
+        document.pop(name, None)
+    if with_image:
+        made = image_of(ROOT, store, bento, model, number)
+        document |= {"image": made.image, "sbom": {"path": made.sbom, "digest": made.sbom_digest}}
     golden = bento / "release" / "golden.jsonl"
     record_path(store, model, number).unlink(missing_ok=True)
-    write(
+    record = write(
         store,
         {
             **document,
@@ -78,6 +90,7 @@ def make(store: Path, number: int, *, source: int = 2, model: str = "iris", faul
             "golden": {"count": len(golden.read_text(encoding="utf-8").splitlines()), "digest": file_digest(golden)},
         },
     )
+    sign_record(store, record, key_folder(store, ROOT))
 
 
 def exits(bento: Path, _number: int) -> None:
