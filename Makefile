@@ -8,10 +8,12 @@ override RELEASE := $(value RELEASE)
 override COMMIT := $(value COMMIT)
 override FORCE := $(value FORCE)
 override UNTIL := $(value UNTIL)
-export STACK MODEL RELEASE COMMIT FORCE UNTIL
+override NAME := $(value NAME)
+override KIND := $(value KIND)
+export STACK MODEL RELEASE COMMIT FORCE UNTIL NAME KIND
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview promote release status logs down clean test check bench demo lock cluster cluster-down
+.PHONY: help up preview promote release card new-model status logs down clean test check bench demo lock cluster cluster-down
 .SUFFIXES:
 MAKEFLAGS += --no-builtin-rules
 
@@ -34,6 +36,14 @@ promote: ## MODEL=iris RELEASE=2 [COMMIT=1]: edit the number, preview, up; put t
 release: ## MODEL=iris [FORCE=1] [UNTIL=YYYY-MM-DD]: make a new release with the pipeline
 	@toolchain/require release MODEL FORCE UNTIL STACK
 	@exec toolchain/run --without-engine python -m pipelines release "$$MODEL" --stack "$$STACK" $${FORCE:+--force} $${UNTIL:+--until "$$UNTIL"}
+
+card: ## MODEL=iris RELEASE=2: where the page with all evidence of a release lies
+	@toolchain/require card MODEL RELEASE STACK
+	@exec toolchain/run --without-engine python -m pipelines card "$$MODEL" "$$RELEASE" --stack "$$STACK"
+
+new-model: ## NAME=churn [KIND=tabular|text|regression]: a model folder that can be released at once
+	@toolchain/require new-model NAME KIND
+	@exec toolchain/run --without-engine python -m pipelines new-model "$$NAME" $${KIND:+"$$KIND"}
 
 status: ## what serves, with how much traffic, and how healthy it is
 	@toolchain/require status STACK

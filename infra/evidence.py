@@ -19,6 +19,7 @@ def evidence(record: Release) -> dict[str, Any]:
         "golden": f"{record.golden.count} requests ({short(record.golden.digest)})",
         "runtime": record.runtime,
         "bento": record.bento.digest,
+        **({"card": record.card.page.path} if record.card else {}),
         "record": record.digest,
         "made": f"{record.created} by {record.owner}",
     }

@@ -1,4 +1,4 @@
-"""Step 11, announce: the registry learns that the candidate became a release. The record decides what serves, not the registry."""
+"""Step 14, announce: the registry learns that the candidate became a release. The record decides what serves, not the registry."""
 
 from __future__ import annotations
 

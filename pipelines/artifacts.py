@@ -77,11 +77,15 @@ class Comparison:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """Metrics on the holdout; ``allowed_because`` is the reason from model.yaml when too little evidence was let through."""
+    """Metrics on the holdout; ``allowed_because`` is the reason from model.yaml when too little evidence was let through.
+
+    ``detail`` is the file of what lies beneath them; see ``pipelines.detail``.
+    """
 
     metrics: dict[str, Interval]
     comparison: Comparison | None
     allowed_because: str | None
+    detail: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,11 +109,33 @@ class Verified:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Imaged:
+    """The release's image: its name with its digest, its manifest's blob, and its list of packages. All None where none was asked for."""
+
+    image: str | None = None
+    manifest: str | None = None
+    sbom: str | None = None
+    sbom_digest: str | None = None
+    megabytes: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Registered:
     """A version in MLflow's registry and the run that it came from."""
 
     run: str
     version: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Carded:
+    """The evidence card: a page, its summary, and its verdict in one sentence."""
+
+    page: str
+    page_digest: str
+    summary: str
+    summary_digest: str
+    verdict: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +145,14 @@ class Recorded:
     release: int
     path: str
     digest: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Signed:
+    """The envelope beside the record, and the id of the key that signed it."""
+
+    path: str
+    key: str
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ Source: Efron and Tibshirani, An Introduction to the Bootstrap (1993), percentil
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 RESAMPLES = 2000
 LEVEL = 0.95
-LOWER_IS_BETTER = frozenset({"log-loss"})
+LOWER_IS_BETTER = frozenset({"log-loss", "mae", "rmse"})
 OF_LABELS = frozenset({"accuracy", "macro-f1"})
 CELLS_AT_ONCE = 4_000_000
 """Bounds memory: this many weights are held at once, whatever the number of rows."""
@@ -26,7 +26,10 @@ CELLS_AT_ONCE = 4_000_000
 
 @dataclass(frozen=True)
 class Answers:
-    """What a model answered on the holdout: ``truth`` and ``predicted`` as positions of labels (rows), probabilities (rows, labels)."""
+    """What a model answered on the holdout: ``truth`` and ``predicted`` as positions of labels (rows), probabilities (rows, labels).
+
+    Of a regression, the first two are values, and there are no probabilities: (rows, 0).
+    """
 
     truth: Array
     predicted: Array
@@ -35,20 +38,7 @@ class Answers:
 
 def measure(metric: str, answers: Answers, weights: Array) -> Array:
     """One value of the metric for each row of ``weights`` (resamples, rows): how often each holdout row was drawn."""
-    import numpy
-
-    if metric == "accuracy":
-        right: Array = weights @ (answers.predicted == answers.truth) / weights.sum(axis=1)
-        return right
-    if metric == "log-loss":
-        given = answers.probabilities[numpy.arange(len(answers.truth)), answers.truth]
-        loss: Array = weights @ -numpy.log(numpy.clip(given, 1e-15, 1)) / weights.sum(axis=1)
-        return loss
-    if metric == "macro-f1":
-        scores = [_f1(answers, label, weights) for label in range(answers.probabilities.shape[1])]
-        mean: Array = numpy.ma.masked_invalid(numpy.stack(scores)).mean(axis=0).filled(0.0)
-        return mean
-    raise ValueError(f"no such metric: {metric}")
+    return _MEASURES[metric](answers, weights)
 
 
 def interval(metric: str, answers: Answers, seed: int) -> Interval:
@@ -99,6 +89,55 @@ def positions(values: Sequence[str], labels: Sequence[str]) -> list[int]:
     return [where[str(value)] for value in values]
 
 
+def _mean(values: Array, weights: Array) -> Array:
+    mean: Array = weights @ values / weights.sum(axis=1)
+    return mean
+
+
+def _accuracy(answers: Answers, weights: Array) -> Array:
+    return _mean(answers.predicted == answers.truth, weights)
+
+
+def _log_loss(answers: Answers, weights: Array) -> Array:
+    import numpy
+
+    given = answers.probabilities[numpy.arange(len(answers.truth)), answers.truth]
+    return _mean(-numpy.log(numpy.clip(given, 1e-15, 1)), weights)
+
+
+def _macro_f1(answers: Answers, weights: Array) -> Array:
+    import numpy
+
+    scores = [_f1(answers, label, weights) for label in range(answers.probabilities.shape[1])]
+    mean: Array = numpy.ma.masked_invalid(numpy.stack(scores)).mean(axis=0).filled(0.0)
+    return mean
+
+
+def _mae(answers: Answers, weights: Array) -> Array:
+    return _mean(abs(answers.predicted - answers.truth), weights)
+
+
+def _mse(answers: Answers, weights: Array) -> Array:
+    return _mean((answers.predicted - answers.truth) ** 2, weights)
+
+
+def _rmse(answers: Answers, weights: Array) -> Array:
+    root: Array = _mse(answers, weights) ** 0.5
+    return root
+
+
+def _r2(answers: Answers, weights: Array) -> Array:
+    """1 for all right, 0 for no better than the mean; 0 as well in a resample in which every truth is the same."""
+    import numpy
+
+    # From the middle of the truths: the difference of two large sums would lose what is between them.
+    truth = answers.truth - answers.truth.mean()
+    spread = _mean(truth**2, weights) - _mean(truth, weights) ** 2
+    with numpy.errstate(invalid="ignore", divide="ignore"):
+        share: Array = numpy.where(spread > 0, 1 - _mse(answers, weights) / spread, 0.0)
+    return share
+
+
 def _f1(answers: Answers, label: int, weights: Array) -> Array:
     """F1 of one label; NaN in a resample that has the label neither as truth nor as answer."""
     import numpy
@@ -129,3 +168,13 @@ def _summary(value: float, spread: Array) -> Interval:
 
     low, high = numpy.quantile(spread, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Interval(value=round(float(value), 6), low=round(float(low), 6), high=round(float(high), 6))
+
+
+_MEASURES: Mapping[str, Callable[[Answers, Array], Array]] = {
+    "accuracy": _accuracy,
+    "macro-f1": _macro_f1,
+    "log-loss": _log_loss,
+    "mae": _mae,
+    "rmse": _rmse,
+    "r2": _r2,
+}

@@ -17,10 +17,11 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--store", type=Path, default=ROOT / ".local", metavar="DIR", help="where releases lie (default: .local)")
     parser.add_argument("--models", type=Path, default=ROOT / "models", metavar="DIR", help="where model folders lie (default: models)")
     options = parser.parse_args(arguments)
+    from pipelines.model import name_of
     from pipelines.run import plan
 
     folders = sorted(path.parent for path in options.models.absolute().glob("*/model.yaml"))
-    found = {folder.name: plan(ROOT, options.store.absolute(), folder, until=date.today()) for folder in folders}
+    found = {name_of(folder): plan(ROOT, options.store.absolute(), folder, until=date.today()) for folder in folders}
     if options.json:
         print(json.dumps(found))
     else:

@@ -5,19 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from infra.release import load as load_record
-from pipelines import rows
+from pipelines import detail, kinds, rows
 from pipelines.artifacts import Comparison, Evaluation, Interval, Snapshot, Trained
-from pipelines.bootstrap import Answers, difference, interval, judge, positions
+from pipelines.bootstrap import LOWER_IS_BETTER, Answers, difference, interval, judge
 from pipelines.failures import GateFailed, StepFailed
-from pipelines.model import Gates
-from pipelines.runtime import open_estimator, open_release
+from pipelines.model import METRICS, Gates
+from pipelines.runtime import open_release
 from pipelines.train import load
 from pipelines.work import Work
 
 if TYPE_CHECKING:
     import pandas
-
-METRICS = ("accuracy", "macro-f1", "log-loss")
 
 
 def evaluate(work: Work, snapshot: Snapshot, trained: Trained) -> Evaluation:
@@ -32,11 +30,15 @@ def evaluate(work: Work, snapshot: Snapshot, trained: Trained) -> Evaluation:
     if holdout.empty:
         raise _failed(work, "the holdout has no rows", got=0, allowed="at least 1 row", act="wait for more data, or raise 'holdout'")
     _check_leak(work, "the new model", rows.part(frame, held_out=False), holdout)
-    challenger = _answers(work, open_estimator(load(work.file(trained.model), model.training.trusted_types)), labels, holdout)
-    metrics = {metric: interval(metric, challenger, model.training.seed) for metric in METRICS}
+    predict = kinds.of(model).outputs.predict(load(work.file(trained.model), model.training.trusted_types))
+    challenger = _answers(work, predict, labels, holdout)
+    metrics: dict[str, Interval] = {metric: interval(metric, challenger, model.training.seed) for metric in METRICS[model.output.type]}
     check_thresholds(work, metrics)
-    comparison = _compare(work, challenger, holdout) if work.champion is not None else None
-    return Evaluation(metrics=metrics, comparison=comparison, allowed_because=_decide(work, comparison))
+    comparison, other, since = _compare(work, challenger, holdout) if work.champion is not None else (None, None, None)
+    seen = detail.Holdout(frame=holdout, inputs=list(model.inputs), since=since, seed=model.training.seed)
+    detail.write(work.output / "detail.json", detail.of(seen, model, challenger, other))
+    because = _decide(work, comparison)
+    return Evaluation(metrics=metrics, comparison=comparison, allowed_because=because, detail=work.name("detail.json"))
 
 
 def check_thresholds(work: Work, metrics: dict[str, Interval]) -> None:
@@ -50,7 +52,8 @@ def check_thresholds(work: Work, metrics: dict[str, Interval]) -> None:
             raise _failed(work, f"{metric} is too high", got=_shown(metrics[metric]), allowed=f"{metric} <= {maximum}")
 
 
-def _compare(work: Work, challenger: Answers, holdout: pandas.DataFrame) -> Comparison:
+def _compare(work: Work, challenger: Answers, holdout: pandas.DataFrame) -> tuple[Comparison, Answers, str]:
+    """The comparison, what the champion answered, and the date of the last batch that it learned from."""
     champion = work.champion or 0
     record = load_record(work.store, work.model.name, champion)
     learned = work.store / "snapshots" / work.model.name / f"{record.snapshot.digest.removeprefix('sha256:')}.parquet"
@@ -68,7 +71,8 @@ def _compare(work: Work, challenger: Answers, holdout: pandas.DataFrame) -> Comp
     gate = work.model.gates.comparison
     found = difference(gate.metric, challenger, other, work.model.training.seed)
     verdict = judge(gate.metric, found, margin=gate.margin, rows=len(holdout), minimum_rows=gate.minimum_rows)
-    return Comparison(champion=champion, metric=gate.metric, difference=found, margin=gate.margin, rows=len(holdout), verdict=verdict)
+    compared = Comparison(champion=champion, metric=gate.metric, difference=found, margin=gate.margin, rows=len(holdout), verdict=verdict)
+    return compared, other, record.snapshot.last
 
 
 def _decide(work: Work, comparison: Comparison | None) -> str | None:
@@ -82,7 +86,7 @@ def _decide(work: Work, comparison: Comparison | None) -> str | None:
         work,
         f"against champion {comparison.champion}: {comparison.verdict}",
         got=f"difference in {comparison.metric} {_shown(comparison.difference)} on {comparison.rows} rows",
-        allowed=f"the whole interval above -{comparison.margin:g}, on at least {gate.minimum_rows} rows",
+        allowed=f"the whole interval {_kept(comparison)}, on at least {gate.minimum_rows} rows",
         act="keep the champion and improve the model"
         if worse
         else "wait for more data; or say why this is enough in model.yaml: gates.comparison.insufficient-evidence: allow",
@@ -105,23 +109,21 @@ def _answers(work: Work, predict: Any, labels: list[str], holdout: pandas.DataFr
     import numpy
 
     model = work.model
-    given = numpy.asarray(predict(rows.features(holdout, list(model.inputs))), dtype="float64")
-    if given.shape != (len(holdout), len(labels)) or not (given >= 0).all() or not numpy.allclose(given.sum(axis=1), 1, atol=1e-4):
-        bad = int((~numpy.isfinite(given)).any(axis=1).sum()) if given.ndim == 2 else 0
-        raise _failed(
-            work,
-            "the model's answers are no probabilities",
-            got=f"shape {given.shape}, {bad} rows with NaN or infinity",
-            allowed=f"shape {(len(holdout), len(labels))}, finite, none below 0, each row's sum 1",
-        )
-    ordered = numpy.zeros((len(holdout), len(model.output.labels)))
-    ordered[:, positions(labels, model.output.labels)] = given
-    truth = numpy.array(positions(list(holdout[model.output.column]), model.output.labels))
-    return Answers(truth=truth, predicted=ordered.argmax(axis=1), probabilities=ordered)
+    outputs = kinds.of(model).outputs
+    given = numpy.asarray(predict(kinds.features(holdout, model)), dtype="float64")
+    wrong = outputs.wrong(given, len(holdout), labels)
+    if wrong is not None:
+        what, got, allowed = wrong
+        raise _failed(work, what, got=got, allowed=allowed)
+    return outputs.judged(model.output, holdout[model.output.column], given, labels)
+
+
+def _kept(comparison: Comparison) -> str:
+    return f"below {comparison.margin:g}" if comparison.metric in LOWER_IS_BETTER else f"above -{comparison.margin:g}"
 
 
 def _failed(work: Work, what: str, *, got: object, allowed: str, act: str = "improve the model or its data") -> GateFailed:
-    return GateFailed("evaluation", what, where=f"models/{work.model.name}/model.yaml: gates", got=got, allowed=allowed, act=act)
+    return GateFailed("evaluation", what, where=f"models/{work.folder.name}/model.yaml: gates", got=got, allowed=allowed, act=act)
 
 
 def _shown(found: Interval) -> str:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines.runtime import open_estimator, open_onnx
+from pipelines.kinds import Kind
+from pipelines.runtime import open_onnx
 
 if TYPE_CHECKING:
     import numpy
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Exported:
-    """``difference``: the largest one in any probability between the runtime and scikit-learn; ``because``: why it is not ONNX."""
+    """``difference``: the largest one in any number between the runtime and scikit-learn; ``because``: why it is not ONNX."""
 
     runtime: str
     file: str
@@ -27,23 +28,23 @@ class Exported:
     because: str | None
 
 
-def export(estimator: Any, saved: Path, folder: Path, *, probes: Array, tolerance: float) -> Exported:
+def export(estimator: Any, saved: Path, folder: Path, *, kind: Kind, probes: Array, tolerance: float) -> Exported:
     """Write ``model.onnx`` or ``model.skops`` into a folder.
 
-    ``probes`` are the rows on which both must give the same label, and every probability within ``tolerance``.
+    ``probes`` are the rows on which both must give the same label, and every probability or value within ``tolerance``.
     """
-    oracle = open_estimator(estimator)
+    oracle = kind.outputs.predict(estimator)
     path = folder / "model.onnx"
     because: str
     try:
-        path.write_bytes(_as_onnx(estimator, probes.shape[1]))
+        path.write_bytes(_as_onnx(estimator, kind, probes))
         predict = open_onnx(path)
         expected, given = oracle(probes), predict(probes)
         difference = float(abs(expected - given).max())
-        turned = int((expected.argmax(axis=1) != given.argmax(axis=1)).sum())
+        turned = kind.outputs.turned(expected, given)
         if difference <= tolerance and not turned:
             return Exported(runtime="onnx", file=path.name, predict=predict, difference=difference, because=None)
-        because = f"ONNX differs from scikit-learn by {difference:.2g} in probability, and in {turned} of {len(probes)} labels"
+        because = f"ONNX differs from scikit-learn by {difference:.2g} in {kind.outputs.number()}, and in {turned} of {len(probes)} answers"
     except OSError:
         raise
     except Exception as error:  # converters raise errors of any type for what they do not know
@@ -53,10 +54,9 @@ def export(estimator: Any, saved: Path, folder: Path, *, probes: Array, toleranc
     return Exported(runtime="skops", file=saved.name, predict=oracle, difference=0.0, because=because)
 
 
-def _as_onnx(estimator: Any, width: int) -> bytes:
+def _as_onnx(estimator: Any, kind: Kind, probes: Array) -> bytes:
     from skl2onnx import to_onnx
-    from skl2onnx.common.data_types import FloatTensorType
 
-    options = {id(estimator): {"zipmap": False}}
-    graph = to_onnx(estimator, initial_types=[("rows", FloatTensorType([None, width]))], options=options)
+    options = {**kind.inputs.onnx_options(), **kind.outputs.onnx_options(estimator)}
+    graph = to_onnx(estimator, initial_types=[("rows", kind.inputs.onnx_type(probes))], options=options or None)
     return bytes(graph.SerializeToString())

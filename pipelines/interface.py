@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from infra.release import load
+from pipelines import kinds
 from pipelines.artifacts import Interface
 from pipelines.digests import of_value
 from pipelines.failures import GateFailed
@@ -14,13 +15,13 @@ from pipelines.work import Work
 
 
 def of_model(model: Model) -> dict[str, Any]:
-    """The part of release.json that consumers see: the inputs with their ranges, and the output with its labels."""
+    """The part of release.json that consumers see: the inputs with their ranges, and the output with its labels or unit."""
     return {
         "inputs": [
             {"name": name, "type": each.type, "min": _plain(each.min, each.type), "max": _plain(each.max, each.type)}
             for name, each in model.inputs.items()
         ],
-        "output": {"type": model.output.type, "labels": list(model.output.labels)},
+        "output": kinds.of(model).outputs.for_consumers(model.output),
     }
 
 
@@ -41,6 +42,8 @@ def breaks(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
             found.append(f"input '{name}' took {old['min']} to {old['max']}, takes {new['min']} to {new['max']}")
     if before["output"]["type"] != after["output"]["type"]:
         found.append(f"the output was of type {before['output']['type']}, is {after['output']['type']}")
+    if before["output"].get("unit") != after["output"].get("unit"):
+        found.append(f"the output was in '{before['output'].get('unit')}', is in '{after['output'].get('unit')}'")
     gone = [label for label in before["output"].get("labels", []) if label not in after["output"].get("labels", [])]
     found += [f"label '{label}' is gone" for label in gone]
     return sorted(found)
@@ -57,7 +60,7 @@ def check_interface(work: Work) -> Interface:
             raise GateFailed(
                 "interface",
                 f"consumers of release {work.champion} would break",
-                where=f"models/{work.model.name}/model.yaml",
+                where=f"models/{work.folder.name}/model.yaml",
                 got="; ".join(lost),
                 allowed="wider ranges and more labels; no input added, removed or narrowed, no label dropped",
                 act="undo it, or make a new model beside this one and move its consumers",
@@ -66,4 +69,4 @@ def check_interface(work: Work) -> Interface:
 
 
 def _plain(value: float, kind: str) -> float | int:
-    return int(value) if kind == "int" else float(value)
+    return float(value) if kind == "float" else int(value)

@@ -16,9 +16,22 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from infra.errors import ConfigError
 from infra.release import MODEL_NAME
 
-MetricName = Literal["accuracy", "macro-f1", "log-loss"]
+KindName = Literal["tabular", "text", "regression"]
+MetricName = Literal["accuracy", "macro-f1", "log-loss", "mae", "rmse", "r2"]
+METRICS: dict[str, tuple[MetricName, ...]] = {"class": ("accuracy", "macro-f1", "log-loss"), "value": ("mae", "rmse", "r2")}
+"""Type of the output -> what is measured on the holdout."""
+
+TAKES_AND_GIVES: dict[KindName, tuple[frozenset[str], str]] = {
+    "tabular": (frozenset({"float", "int"}), "class"),
+    "text": (frozenset({"text"}), "class"),
+    "regression": (frozenset({"float", "int"}), "value"),
+}
+"""Kind -> the types that its inputs may have, and the type of its output."""
+
 Column = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,62}$")]
 MAX_FILE_BYTES = 200_000
+TOLERANCE = 1e-5
+"""Of what two answers can be apart: what single precision costs."""
 
 
 class _Section(BaseModel):
@@ -28,26 +41,47 @@ class _Section(BaseModel):
 
 
 class Input(_Section):
-    """One input: requests and training data outside of ``min`` to ``max`` are refused."""
+    """One input: requests and training data outside of ``min`` to ``max`` are refused; of a text, these are lengths in characters."""
 
-    type: Literal["float", "int"]
+    type: Literal["float", "int", "text"]
     min: float
     max: float
     unit: str = ""
+    maximum_duplicates: float = Field(0.05, ge=0, le=1, description="Of a text: share of the rows that may repeat another.")
 
     @model_validator(mode="after")
     def _ordered(self) -> Input:
         if self.min >= self.max:
             raise ValueError(f"min must be below max, not {self.min} and {self.max}")
+        if self.type == "text" and not (self.min >= 1 and self.min.is_integer() and self.max.is_integer()):
+            raise ValueError(f"the length of a text is a whole number from 1 on, not {self.min} to {self.max}")
+        if self.type != "text" and "maximum_duplicates" in self.model_fields_set:
+            raise ValueError("maximum-duplicates is for texts only")
         return self
 
 
 class Output(_Section):
-    """What the model answers, and the column of the data that holds the truth."""
+    """What the model answers, and the column of the data that holds the truth: one of ``labels``, or a value from ``min`` to ``max``."""
 
-    type: Literal["class"]
+    type: Literal["class", "value"]
     column: Column
-    labels: list[Annotated[str, Field(min_length=1, max_length=100)]] = Field(min_length=2, max_length=1000)
+    labels: list[Annotated[str, Field(min_length=1, max_length=100)]] = Field([], min_length=2, max_length=1000)
+    min: float | None = Field(None, description="Of a value: the lowest that the data may hold.")
+    max: float | None = Field(None, description="Of a value: the highest that the data may hold.")
+    unit: str = ""
+
+    @model_validator(mode="after")
+    def _complete(self) -> Output:
+        if self.type == "class" and (not self.labels or self.model_fields_set & {"min", "max", "unit"}):
+            raise ValueError("a class has labels, and neither min, max nor unit")
+        if self.type == "value" and (self.labels or self.min is None or self.max is None or self.min >= self.max):
+            raise ValueError("a value has min and max, min below max, and no labels")
+        return self
+
+    @property
+    def reach(self) -> float:
+        """How far two answers can be apart: a probability 1, a value the width of its range."""
+        return 1.0 if self.min is None or self.max is None else self.max - self.min
 
     @field_validator("labels")
     @classmethod
@@ -62,7 +96,11 @@ class Output(_Section):
 class Data(_Section):
     """Where the rows come from and what they must be like before anything is trained on them."""
 
+    source: Literal["files", "python"] = Field(
+        "files", description="files: the folder 'batches'; python: the function batches() of the model's data.py."
+    )
     batches: str = Field("data/batches", description="Folder of CSV files, one a batch, named by the date on which it arrives.")
+    time_limit_seconds: float = Field(600, gt=0, description="How long data.py may take.")
     first_until: date | None = Field(None, description="The first release is made from the batches up to this date.")
     minimum_rows: int = Field(gt=0)
     reference: str = Field("expectations.json", description="Histograms that the data is compared with.")
@@ -113,6 +151,7 @@ class Model(_Section):
     """A model folder's ``model.yaml``."""
 
     name: str = Field(pattern=f"^{MODEL_NAME}$")
+    kind: KindName = Field("tabular", description="tabular: numbers to a class; text: a text to a class; regression: numbers to a value.")
     description: str = Field(min_length=1)
     owner: str = Field(min_length=1)
     inputs: dict[Column, Input] = Field(min_length=1, max_length=1000)
@@ -122,7 +161,11 @@ class Model(_Section):
     training: Training = Training()
     gates: Gates
     golden: int = Field(40, ge=30, le=10_000, description="Number of golden requests.")
-    tolerance: float = Field(1e-5, gt=0, le=0.01, description="How far a probability may be from scikit-learn's.")
+    tolerance: float = Field(
+        default_factory=lambda found: TOLERANCE * found["output"].reach if "output" in found else TOLERANCE,
+        gt=0,
+        description="How far a probability or value may be from scikit-learn's; at most a hundredth of what two answers can be apart.",
+    )
     maximum_rows: int = Field(1000, gt=0, le=100_000, description="Rows in one request.")
 
     @model_validator(mode="after")
@@ -131,14 +174,42 @@ class Model(_Section):
             raise ValueError(f"'{self.output.column}' is an input and the output")
         return self
 
+    @model_validator(mode="after")
+    def _of_one_kind(self) -> Model:
+        types, output = TAKES_AND_GIVES[self.kind]
+        other = sorted({each.type for each in self.inputs.values()} - types)
+        if other:
+            raise ValueError(f"kind {self.kind} takes inputs of type {' or '.join(sorted(types))}, not {', '.join(other)}")
+        if self.kind == "text" and len(self.inputs) > 1:
+            raise ValueError(f"kind text takes one input, not {len(self.inputs)}")
+        if self.output.type != output:
+            raise ValueError(f"kind {self.kind} gives an output of type {output}, not {self.output.type}")
+        used = {*self.gates.minimum, *self.gates.maximum, self.gates.comparison.metric}
+        unknown = sorted(used - set(METRICS[output]))
+        if unknown:
+            raise ValueError(f"gates of kind {self.kind} hold {', '.join(METRICS[output])}, not {', '.join(unknown)}")
+        if self.tolerance > self.output.reach / 100:
+            raise ValueError(f"tolerance is at most {self.output.reach / 100:g}, not {self.tolerance:g}")
+        return self
+
+
+def folder_of(models: Path, name: str) -> Path:
+    """The folder of a model: its name, with the underscores of Python for the dashes that names in clusters need."""
+    return models / name.replace("-", "_")
+
+
+def name_of(folder: Path) -> str:
+    """The name that the model in a folder has."""
+    return folder.name.replace("_", "-")
+
 
 def read(folder: Path) -> Model:
     """Read and check a model folder's ``model.yaml``. Raises ConfigError that names file, key, value, what is allowed and the next act."""
     path = folder / "model.yaml"
     shown = f"{folder.parent.name}/{folder.name}/model.yaml"
     if not path.is_file():
-        have = ", ".join(sorted(found.parent.name for found in folder.parent.glob("*/model.yaml"))) or "none yet"
-        raise ConfigError("there is no such model", where=shown, got=folder.name, allowed=have, act="choose one of these: MODEL=…")
+        have = ", ".join(sorted(name_of(found.parent) for found in folder.parent.glob("*/model.yaml"))) or "none yet"
+        raise ConfigError("there is no such model", where=shown, got=name_of(folder), allowed=have, act="choose one of these: MODEL=…")
     try:
         text = path.read_text(encoding="utf-8")
         if len(text) > MAX_FILE_BYTES:
@@ -153,15 +224,17 @@ def read(folder: Path) -> Model:
         model = Model.model_validate(document)
     except ValidationError as error:
         raise _problem(error, shown) from None
-    if model.name != folder.name:
+    if model.name != name_of(folder):
         raise ConfigError(
-            "the name is not the folder's", where=f"{shown}: name", got=model.name, allowed=folder.name, act="rename one of them"
+            "the name is not the folder's", where=f"{shown}: name", got=model.name, allowed=name_of(folder), act="rename one of them"
         )
     return model
 
 
 def _problem(error: ValidationError, shown: str) -> ConfigError:
-    problem = error.errors(include_url=False)[0]
+    problems = error.errors(include_url=False)
+    # A misspelt key is also a missing one; the misspelling is what helps.
+    problem = next((found for found in problems if found["type"] == "extra_forbidden"), problems[0])
     location = [str(part) for part in problem["loc"] if part != "[key]"]
     section, parent = _section(location[:-1])
     where = f"{shown}: {'.'.join(location)}" if location else shown
@@ -196,7 +269,10 @@ def _section(location: list[str]) -> tuple[type[BaseModel] | None, str]:
 
 
 def as_cell(value: object, kind: str) -> float | int | None:
-    """A cell of the data as a number of the given type; None when it is none (text, NaN, infinite, a fraction for ``int``)."""
+    """A cell of the data as a number of the given type (``int``, any other: float).
+
+    None when it is none (text, NaN, infinite, a fraction for ``int``).
+    """
     try:
         number = float(str(value))
     except ValueError:

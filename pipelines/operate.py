@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from infra.config import StackConfig, load
-from infra.errors import ConfigError, DeliveryError
+from infra.config import KubernetesConfig, StackConfig, load
+from infra.errors import ConfigError, DeliveryError, PlatformError
 from infra.release import numbers
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -21,7 +23,7 @@ def up(arguments: list[str]) -> int:
     from pipelines import promote
 
     stack = _stack("up", arguments)
-    return _run(lambda: (promote.up(ROOT, stack), print(farewell(load(ROOT, stack)))))
+    return _run(lambda: (promote.up(ROOT, stack), print(farewell(stack, load(ROOT, stack)))))
 
 
 def preview(arguments: list[str]) -> int:
@@ -72,35 +74,42 @@ def logs(arguments: list[str]) -> int:
     return _run(lambda: _logs(read.stack, read.model, follow=read.follow))
 
 
-def farewell(config: StackConfig) -> str:
+def farewell(stack: str, config: StackConfig) -> str:
     """What a person needs after ``up``: addresses, a request that works, what to do next."""
-    if config.target != "local":
-        return ""
-    ports = config.ports
-    lines = [
-        "",
-        f"  gateway    http://127.0.0.1:{ports.gateway}",
-        f"  MLflow     http://127.0.0.1:{ports.mlflow}",
-        f"  dashboard  http://127.0.0.1:{ports.dashboard}/dashboard/",
-    ]
+    suffix = "" if stack == "local" else f" STACK={stack}"
+    url, option = _gateway(config)
+    lines = ["", f"  gateway    {url}"]
+    if config.target == "local":
+        lines += [
+            f"  MLflow     http://127.0.0.1:{config.ports.mlflow}",
+            f"  dashboard  http://127.0.0.1:{config.ports.dashboard}/dashboard/",
+        ]
     served = [(name, model.champion) for name, model in config.models.items() if model.champion is not None]
+    store = config.store(ROOT)
     for name, champion in served[:1]:
-        body = _example(name, champion)
+        body = _example(store, name, champion)
         if body:
-            url = f"http://127.0.0.1:{ports.gateway}/{name}/predict"
-            lines += ["", "Ask it:", f"  curl -i {url} -H 'content-type: application/json' -d '{body}'"]
-        newest = (numbers(ROOT / ".local", name) or [champion])[-1]
+            lines += ["", "Ask it:", f"  curl -i {option}{url}/{name}/predict -H 'content-type: application/json' -d {shlex.quote(body)}"]
+        newest = (numbers(store, name) or [champion])[-1]
         following = (
-            f"  make promote MODEL={name} RELEASE={newest}   # release {newest} is made and not served yet"
+            f"  make promote MODEL={name} RELEASE={newest}{suffix}   # release {newest} is made and not served yet"
             if newest != champion
-            else f"  make release MODEL={name}              # train, test and package what has arrived since"
+            else f"  make release MODEL={name}{suffix}              # train, test and package what has arrived since"
         )
-        lines += ["", "Next:", following, "  make status                          # what serves, since when, on what evidence"]
+        lines += ["", "Next:", following, f"  make status{suffix}                          # what serves, since when, on what evidence"]
     return "\n".join(lines)
 
 
-def _example(model: str, release: int) -> str:
-    golden = ROOT / ".local" / "bentos" / model / str(release) / "src" / "release" / "golden.jsonl"
+def _gateway(config: StackConfig) -> tuple[str, str]:
+    """The gateway's address for users, and what curl has to be told to trust it."""
+    if config.kubernetes is None:
+        return f"http://127.0.0.1:{config.ports.gateway}", ""
+    gateway = config.kubernetes.gateway
+    return gateway.url, f"--cacert {gateway.ca} " if gateway.ca else ""
+
+
+def _example(store: Path, model: str, release: int) -> str:
+    golden = store / "bentos" / model / str(release) / "src" / "release" / "golden.jsonl"
     try:
         with golden.open(encoding="utf-8") as file:
             requests = [json.loads(line)["request"] for line in file]
@@ -114,6 +123,10 @@ def _logs(stack: str, model: str | None, *, follow: bool) -> None:
     config = load(ROOT, stack)
     if model is not None and model not in config.models:
         raise ConfigError("there is no such model in this stack", where="MODEL", got=model, allowed=", ".join(config.models))
+    if config.kubernetes is not None:
+        sys.stdout.flush()
+        command = _pod_logs(config.kubernetes, model, follow=follow)
+        os.execvp(command[0], command)
     folder = ROOT / ".local" / "logs"
     files = sorted(folder.glob(f"serve-{model}-*.log" if model else "*.log"))
     if not files:
@@ -122,6 +135,18 @@ def _logs(stack: str, model: str | None, *, follow: bool) -> None:
     sys.stdout.flush()
     command = ["tail", "-n", "20", *(["-F"] if follow else ["-v"]), *map(str, files)]
     os.execvp(command[0], command)
+
+
+def _pod_logs(cluster: KubernetesConfig, model: str | None, *, follow: bool) -> list[str]:
+    """The command that prints the end of the logs of a stack's pods."""
+    kubectl = shutil.which("kubectl")
+    if kubectl is None:
+        raise PlatformError("kubectl is not on PATH", act="install it, or use make logs, which brings its own")
+    where = [f"--kubeconfig={ROOT / cluster.kubeconfig}"] if cluster.kubeconfig else []
+    where += [f"--context={cluster.context}"] if cluster.context else []
+    selector = "app.kubernetes.io/part-of=mldelivery" + (f",app.kubernetes.io/name={model}" if model else "")
+    options = ["--prefix", "--tail=20", "--ignore-errors", "--max-log-requests=100", *(["--follow"] if follow else [])]
+    return [kubectl, *where, f"--namespace={cluster.namespace}", "logs", f"--selector={selector}", *options]
 
 
 def _run(act: Callable[[], object]) -> int:

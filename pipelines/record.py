@@ -1,15 +1,16 @@
-"""Step 10, record: the Bento gets its place, then the release record makes the release exist, all or nothing."""
+"""Step 12, record: the Bento and the card get their places, then the release record makes the release exist, all or nothing."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from infra.release import FORMAT, record_path, tree_digest, write
-from pipelines.artifacts import Evaluation, Interface, Packaged, Recorded, Registered, Snapshot, Validation, Verified
+from pipelines.artifacts import Carded, Evaluation, Imaged, Interface, Packaged, Recorded, Registered, Snapshot, Validation, Verified
 from pipelines.commit import of_folder
 from pipelines.failures import StepFailed
-from pipelines.store import now, place_folder
+from pipelines.store import now, place_folder, write_whole
 from pipelines.work import Work
 
 GATES = ("data", "interface", "training-tests", "evaluation", "oracle", "golden", "service")
@@ -24,7 +25,9 @@ def record(
     evaluation: Evaluation,
     packaged: Packaged,
     verified: Verified,
+    imaged: Imaged,
     registered: Registered,
+    carded: Carded,
 ) -> Recorded:
     """Write release ``work.number``. Raises ReleaseError when its number was taken meanwhile, OSError when the store refuses."""
     del validation, verified
@@ -37,13 +40,33 @@ def record(
     place_folder(work.file(packaged.bento), work.file(bento))
     if tree_digest(work.file(bento) / "src") != packaged.digest:
         raise StepFailed("the Bento changed while it was copied", where=str(work.file(bento)), act="run the same command again")
-    written = write(work.store, _document(work, snapshot, interface, evaluation, packaged, registered, f"{bento}/src"))
     path = record_path(work.store, work.model.name, work.number).relative_to(work.store)
+    card = _place_card(work, carded, path)
+    written = write(work.store, _document(work, snapshot, interface, evaluation, packaged, imaged, registered) | {"card": card})
     return Recorded(release=written.release, path=path.as_posix(), digest=written.digest)
 
 
+def _place_card(work: Work, carded: Carded, beside: Path) -> dict[str, Any]:
+    """The card's two files, put beside where the record will stand; what a killed run left there is replaced."""
+    found = {}
+    for key, source, digest, suffix in (
+        ("page", carded.page, carded.page_digest, ".html"),
+        ("summary", carded.summary, carded.summary_digest, ".md"),
+    ):
+        path = beside.with_suffix(suffix)
+        write_whole(work.file(path.as_posix()), work.file(source).read_bytes())
+        found[key] = {"path": path.as_posix(), "digest": digest}
+    return found
+
+
 def _document(
-    work: Work, snapshot: Snapshot, interface: Interface, evaluation: Evaluation, packaged: Packaged, registered: Registered, source: str
+    work: Work,
+    snapshot: Snapshot,
+    interface: Interface,
+    evaluation: Evaluation,
+    packaged: Packaged,
+    imaged: Imaged,
+    registered: Registered,
 ) -> dict[str, Any]:
     return {
         "format": FORMAT,
@@ -62,7 +85,9 @@ def _document(
         "gates": dict.fromkeys(GATES, "pass"),
         "runtime": packaged.runtime,
         "golden": {"count": packaged.golden_count, "digest": packaged.golden_digest},
-        "bento": {"path": source, "digest": packaged.digest},
+        "bento": {"path": f"bentos/{work.model.name}/{work.number}/src", "digest": packaged.digest},
+        "image": imaged.image,
+        "sbom": {"path": imaged.sbom, "digest": imaged.sbom_digest} if imaged.sbom else None,
         "interface": interface.digest,
         "tracking": {"run": registered.run, "version": registered.version},
     }

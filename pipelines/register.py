@@ -1,4 +1,4 @@
-"""Step 9, register: the run and the model go into MLflow; the version is a ``candidate`` until its release record stands.
+"""Step 10, register: the run and the model go into MLflow; the version is a ``candidate`` until its release record stands.
 
 A version is found again by the digest of the package, so a run that was killed after it repeats nothing.
 """
@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from pipelines import rows
+from pipelines import kinds, rows
 from pipelines.artifacts import Evaluation, Packaged, Registered, Snapshot, Trained, Verified
 from pipelines.commit import of_folder
 from pipelines.failures import StepFailed
@@ -131,7 +131,7 @@ def _new(client: Any, work: Work, snapshot: Snapshot, trained: Trained, evaluati
             name="model",
             serialization_format="skops",
             skops_trusted_types=types_to_trust(work.file(trained.model)) or None,
-            signature=infer_signature(example, model.predict(example.to_numpy())),
+            signature=infer_signature(example, model.predict(kinds.features(example, work.model))),
             pip_requirements=[f"{package}=={version(package)}" for package in ("scikit-learn", "skops", "numpy")],
         )
     _ensure_model(client, work)

@@ -31,6 +31,7 @@ class Options:
     store: Path
     folders: Path
     stack: str
+    image: bool
 
 
 def main(arguments: list[str]) -> int:
@@ -73,24 +74,25 @@ def release(
     force: bool = False,
     champion: str | None = None,
     stack: str = "local",
+    image: bool = False,
 ) -> Outcome:
     """Make a release of a model and tell of its progress on stderr.
 
     ``first``: only for a model without any release, from its data up to ``first-until``. ``champion``: the number to compare with, or
-    ``none``; without it, what the file of ``stack`` says. Raises DeliveryError.
+    ``none``; without it, what the file of ``stack`` says. ``image``: one that a cluster may serve. Raises DeliveryError.
     """
     from infra.release import load, numbers
-    from pipelines.model import read
+    from pipelines.model import folder_of, read
     from pipelines.run import Outcome, make_release
 
-    folder = (folders or root / "models") / model
+    folder = folder_of(folders or root / "models", model)
     have = numbers(store, model)
     if first and have:
         _say(f"{model} has release {have[-1]} already")
         return Outcome(load(store, model, have[-1]), is_new=False, seconds=0.0)
     until = until or (read(folder).data.first_until if first else None) or date.today()
     against = _number(root, model, champion, stack) if have or champion else None
-    outcome = make_release(root, store, folder, until=until, champion=against, force=force, say=_say)
+    outcome = make_release(root, store, folder, until=until, champion=against, force=force, image=image, say=_say)
     number = outcome.record.release
     if outcome.is_new:
         _say(f"{model}: release {number} is made ({outcome.seconds:.1f} s). Serve it: make promote MODEL={model} RELEASE={number}")
@@ -110,6 +112,7 @@ def _run(options: Options, model: str) -> dict[str, Any]:
         force=options.force,
         champion=options.champion,
         stack=options.stack,
+        image=options.image,
     )
     return {
         "model": model,
@@ -160,16 +163,38 @@ def _read(arguments: list[str]) -> Options:
         "--champion", type=_champion_word, metavar="N|none", help="compare with this release (default: what the stack's file says)"
     )
     parser.add_argument("--stack", default="local", help="the stack that the release is for (default: local)")
+    parser.add_argument("--image", action="store_true", help="make its image too (always so for a stack that runs in a cluster)")
     parser.add_argument("--json", action="store_true", help="print one JSON object on stdout at the end")
-    parser.add_argument("--store", type=Path, default=ROOT / ".local", metavar="DIR", help="where releases lie (default: .local)")
+    parser.add_argument("--store", type=Path, metavar="DIR", help="where releases lie (default: where the stack's do, .local)")
     parser.add_argument("--models", type=Path, default=ROOT / "models", metavar="DIR", help="where model folders lie (default: models)")
     read = parser.parse_args(arguments)
-    names = read.model or (sorted(path.parent.name for path in read.models.glob("*/model.yaml")) if read.first else [])
+    folders = read.model or (sorted(path.parent.name for path in read.models.glob("*/model.yaml")) if read.first else [])
+    names = [name.replace("_", "-") for name in folders]
     if not names:
         parser.error("name a model, such as: release iris")
+    store, needs_image = _of_stack(read.stack)
     return Options(
-        names, read.until, read.force, read.first, read.champion, read.json, read.store.absolute(), read.models.absolute(), read.stack
+        models=names,
+        until=read.until,
+        force=read.force,
+        first=read.first,
+        champion=read.champion,
+        as_json=read.json,
+        store=(read.store or store).absolute(),
+        folders=read.models.absolute(),
+        stack=read.stack,
+        image=read.image or needs_image,
     )
+
+
+def _of_stack(stack: str) -> tuple[Path, bool]:
+    """Where a stack's releases lie, and whether they need an image. Raises ConfigError when the stack's file is wrong."""
+    if stack == "local":
+        return ROOT / ".local", False
+    from infra.config import load
+
+    config = load(ROOT, stack)
+    return config.store(ROOT), config.target != "local"
 
 
 def _date(text: str) -> date:

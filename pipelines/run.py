@@ -17,8 +17,9 @@ import msgspec
 from infra import release
 from infra.errors import DeliveryError
 from infra.release import Release, file_digest, record_path
+from infra.signature import signature_path
 from pipelines import apart, digests
-from pipelines.artifacts import Recorded, Registered, Snapshot
+from pipelines.artifacts import Imaged, Recorded, Registered, Snapshot
 from pipelines.failures import StepFailed
 from pipelines.model import Model, read
 from pipelines.register import own_uri, tracking_uri
@@ -29,7 +30,7 @@ from pipelines.words import describe
 from pipelines.work import Work
 
 FIXED_SECONDS = 600.0
-OUTSIDE = {"snapshot": ("path",), "record": ("path",)}
+OUTSIDE = {"snapshot": ("path",), "image": ("manifest", "sbom"), "record": ("path",), "sign": ("path",)}
 """Files outside of its own folder that a step's artifact names, by field."""
 
 Say = Callable[[str], None]
@@ -45,9 +46,17 @@ class Outcome:
 
 
 def make_release(
-    root: Path, store: Path, folder: Path, *, until: date, champion: int | None, force: bool = False, say: Say = lambda _: None
+    root: Path,
+    store: Path,
+    folder: Path,
+    *,
+    until: date,
+    champion: int | None,
+    force: bool = False,
+    image: bool = False,
+    say: Say = lambda _: None,
 ) -> Outcome:
-    """Make a release of the model in ``folder``, or find the one that was made from the same things.
+    """Make a release of the model in ``folder``, or find the one that was made from the same things; with ``image``, one that has an image.
 
     Raises DeliveryError: ConfigError for model.yaml, GateFailed for a gate, StepFailed for a step, PlatformError when another run is at it.
     """
@@ -57,29 +66,34 @@ def make_release(
     work = _work(root, store, folder, model, until, champion)
     with _disk_errors(store), locked(store, model.name):
         run = _Run(replace(work, number=_next_number(store, model.name)), say)
+        run.finish_signing()
         snapshot = run.step(STEPS[0])
-        same = None if force else find_same(store, model.name, snapshot.digest, work.code, work.environment)
+        same = None if force else find_same(store, model.name, snapshot.digest, work.code, work.environment, image=image)
         if same is not None:
             run.finish(same)
             return Outcome(same, is_new=False, seconds=time.monotonic() - started)
-        run.because(reason(store, model.name, snapshot, work.code, work.environment))
+        run.because(reason(store, model.name, snapshot, work.code, work.environment, image=image))
         for step in STEPS[1:-1]:
-            run.step(step)
+            if step.gives == "imaged" and not image:
+                run.artifacts["imaged"] = Imaged()
+            else:
+                run.step(step)
         run.announce()
         recorded: Recorded = run.artifacts["recorded"]
         return Outcome(release.load(store, model.name, recorded.release), is_new=True, seconds=time.monotonic() - started)
 
 
-def find_same(store: Path, model: str, snapshot: str, code: str, environment: str) -> Release | None:
-    """The newest release that was made from the same snapshot, code (parameters are part of it) and environment."""
+def find_same(store: Path, model: str, snapshot: str, code: str, environment: str, *, image: bool = False) -> Release | None:
+    """The newest release that was made from the same snapshot, code (parameters are part of it) and environment; with an image if asked."""
     for number in reversed(release.numbers(store, model)):
         record = release.load(store, model, number)
-        if (record.snapshot.digest, record.code, record.environment) == (snapshot, code, environment):
+        has_image = record.image is not None
+        if (record.snapshot.digest, record.code, record.environment) == (snapshot, code, environment) and (has_image or not image):
             return record
     return None
 
 
-def reason(store: Path, model: str, snapshot: Snapshot, code: str, environment: str) -> str:
+def reason(store: Path, model: str, snapshot: Snapshot, code: str, environment: str, *, image: bool = False) -> str:
     """Why a release is made, compared with the newest one: ``new data``, ``new code``, ``new environment``, or asked for."""
     numbers = release.numbers(store, model)
     if not numbers:
@@ -92,6 +106,8 @@ def reason(store: Path, model: str, snapshot: Snapshot, code: str, environment: 
         found.append("new code")
     if last.environment != environment:
         found.append("new environment")
+    if image and last.image is None:
+        found.append("an image for a cluster")
     return ", ".join(found) or "asked for, nothing changed"
 
 
@@ -123,7 +139,7 @@ class _Run:
     def step(self, step: Step) -> Any:
         """The step's artifact: found whole from before, or made now."""
         key = self._key(step)
-        found = self._steps.find(step.name, key)
+        found = None if _is_live(step, self._work) else self._steps.find(step.name, key)
         if found is not None:
             artifact = msgspec.convert(found.artifact, step.result_type())
             self._say(f"  {step.name:<10} {describe(artifact)} (done before)")
@@ -141,28 +157,40 @@ class _Run:
         except StepFailed as error:
             self._say(f"  {STEPS[-1].name:<10} not yet, the next run does it: {error}")
 
+    def finish_signing(self) -> None:
+        """Sign the newest release where the run that recorded it was killed before it could."""
+        newest = max(release.numbers(self._work.store, self._work.model.name), default=0)
+        if newest == 0 or signature_path(self._work.store, self._work.model.name, newest).is_file():
+            return
+        record = release.load(self._work.store, self._work.model.name, newest)
+        # Only what this store's own run wrote: a record from elsewhere is signed by hand, or not at all.
+        if any(made.get("digest") == record.digest for made in self._steps.made("record")):
+            self.artifacts["recorded"] = self._recorded(record)
+            self.step(next(step for step in STEPS if step.gives == "signed"))
+
     def finish(self, record: Release) -> None:
         """Do what a killed run left to do after its record stood."""
         if record.tracking is None:
             return
         self.artifacts["registered"] = Registered(run=record.tracking.run, version=record.tracking.version)
-        path = record_path(self._work.store, record.model, record.release).relative_to(self._work.store)
-        self.artifacts["recorded"] = Recorded(release=record.release, path=path.as_posix(), digest=record.digest)
+        self.artifacts["recorded"] = self._recorded(record)
         if self._steps.find(STEPS[-1].name, self._key(STEPS[-1])) is None:
             self.announce()
+
+    def _recorded(self, record: Release) -> Recorded:
+        path = record_path(self._work.store, record.model, record.release).relative_to(self._work.store)
+        return Recorded(release=record.release, path=path.as_posix(), digest=record.digest)
 
     def _key(self, step: Step) -> str:
         work = self._work
         settings: dict[str, Callable[[], object]] = {
-            "batches": lambda: (
-                [(path.name, file_digest(path)) for path in arrived(work.folder, work.model, work.until)]
-                + [[(name, each.type) for name, each in work.model.inputs.items()], work.model.holdout]
-            ),
+            "batches": lambda: [*_source(work), [(name, each.type) for name, each in work.model.inputs.items()], work.model.holdout],
             "code": lambda: work.code,
             "environment": lambda: work.environment,
             "champion": lambda: work.champion and release.load(work.store, work.model.name, work.champion).digest,
             "number": lambda: work.number,
             "reason": lambda: work.reason,
+            "stacks": lambda: {path.name: file_digest(path) for path in sorted(work.root.glob("Pulumi.*.yaml"))},
             "tracking": lambda: "the store's own" if work.tracking == own_uri(work.store) else work.tracking,
         }
         inputs = {name: asdict(self.artifacts[name]) for name in step.needs()}
@@ -210,6 +238,17 @@ def _work(root: Path, store: Path, folder: Path, model: Model, until: date, cham
         environment=digests.of_environment(root),
         tracking=tracking_uri(store),
     )
+
+
+def _source(work: Work) -> list[Any]:
+    if work.model.data.source == "python":
+        return ["python", str(work.until)]
+    return [(path.name, file_digest(path)) for path in arrived(work.folder, work.model, work.until)]
+
+
+def _is_live(step: Step, work: Work) -> bool:
+    """Whether a step must look again: nobody can tell from outside what code would yield now."""
+    return step.gives == "snapshot" and work.model.data.source == "python"
 
 
 def _next_number(store: Path, model: str) -> int:

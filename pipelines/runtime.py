@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipelines.kinds import KINDS
 from pipelines.train import load
 
 if TYPE_CHECKING:
@@ -17,29 +18,30 @@ if TYPE_CHECKING:
 
 
 def open_release(release: Path) -> tuple[Predict, list[str]]:
-    """What a ``release/`` folder answers: a function from inputs (rows, inputs) to probabilities (rows, labels), and the labels."""
+    """What a ``release/`` folder answers: a function from features to answers (see ``pipelines.kinds``), and its labels, if any."""
     about = json.loads((release / "release.json").read_bytes())
-    labels: list[str] = about["output"]["labels"]
+    labels: list[str] = about["output"].get("labels", [])
     if about["runtime"] == "onnx":
         return open_onnx(release / "model.onnx"), labels
-    return open_estimator(load(release / "model.skops", about.get("trusted-types", []))), labels
+    estimator = load(release / "model.skops", about.get("trusted-types", []))
+    return KINDS[about["kind"]].outputs.predict(estimator), labels
 
 
 def open_onnx(path: Path) -> Predict:
-    """An ONNX model that takes float32 ``rows`` and answers label and probabilities."""
+    """An ONNX model with one input, whose last output is its probabilities or values."""
     import numpy
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(path.read_bytes(), sess_options=options, providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
-    answer = session.get_outputs()[1].name
-    return lambda inputs: numpy.asarray(session.run([answer], {name: inputs.astype("float32")})[0])
+    takes, answer = session.get_inputs()[0], session.get_outputs()[-1].name
+    feed = _FEEDS[takes.type]
+    return lambda inputs: numpy.asarray(session.run([answer], {takes.name: feed(inputs)})[0])
 
 
-def open_estimator(estimator: Any) -> Predict:
-    """A scikit-learn classifier; the order of its probabilities is that of the labels (``train`` sees to it)."""
-    import numpy
-
-    return lambda inputs: numpy.asarray(estimator.predict_proba(inputs))
+_FEEDS: Mapping[str, Callable[[Array], Array]] = {
+    "tensor(float)": lambda inputs: inputs.astype("float32"),
+    "tensor(double)": lambda inputs: inputs.astype("float64"),
+    "tensor(string)": lambda inputs: inputs.reshape(-1, 1),
+}

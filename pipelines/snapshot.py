@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from infra.release import file_digest
-from pipelines import rows
+from pipelines import kinds, rows
 from pipelines.artifacts import Snapshot
 from pipelines.failures import StepFailed
-from pipelines.model import Model, as_cell
+from pipelines.model import Model
 from pipelines.store import now, write_whole
 from pipelines.work import Work
 
@@ -52,20 +53,32 @@ def arrived(folder: Path, model: Model, until: date) -> list[Path]:
 def take_snapshot(work: Work) -> Snapshot:
     """Freeze the batches that arrived until ``work.until``; nothing is left out or mended, so that validation sees what came.
 
-    Cells that are no numbers stay text. Raises StepFailed for a file that is no CSV, OSError when the store refuses.
+    Cells that are no numbers stay text. Raises StepFailed for a file that is no CSV or code that yields no rows, OSError when the store
+    refuses.
     """
-    batches = arrived(work.folder, work.model, work.until)
-    return _freeze(work, table_of(batches, work.model), batches)
+    return _freeze(work, collect(work.folder, work.model, work.until, scratch=work.output))
 
 
-def table_of(batches: list[Path], model: Model) -> pandas.DataFrame:
-    """The rows of some batches, each with its batch, line and hash, and whether it is held out. Raises StepFailed for what is no CSV."""
+def collect(folder: Path, model: Model, until: date, *, scratch: Path) -> pandas.DataFrame:
+    """The rows that arrived up to and including ``until``, from the model's source. ``scratch``: a folder that may be written into."""
+    return _SOURCES[model.data.source](folder, model, until, scratch)
+
+
+def table_of(batches: Sequence[Path], model: Model) -> pandas.DataFrame:
+    """The rows of some CSV files; see ``as_table``. Raises StepFailed for what is no CSV."""
     import pandas
 
-    frame = pandas.concat([_read_batch(path) for path in batches], ignore_index=True)
-    for name, kind in model.inputs.items():
+    return as_table(pandas.concat([_read_batch(path) for path in batches], ignore_index=True), model)
+
+
+def as_table(frame: pandas.DataFrame, model: Model) -> pandas.DataFrame:
+    """Rows that came as text with their batch and line: in their types, each with its hash, and whether it is held out."""
+    kind = kinds.of(model)
+    for name, each in model.inputs.items():
         if name in frame.columns:
-            frame[name] = _numbers(frame[name], kind.type)
+            frame[name] = kind.inputs.cast(frame[name], each.type)
+    if model.output.column in frame.columns:
+        frame[model.output.column] = kind.outputs.cast(frame[model.output.column])
     inputs = [name for name in model.inputs if name in frame.columns]
     hashes = [rows.row_hash(values) for values in frame[inputs].itertuples(index=False, name=None)]
     frame[rows.ROW] = hashes
@@ -88,13 +101,22 @@ def _read_batch(path: Path) -> pandas.DataFrame:
     return frame
 
 
-def _numbers(column: pandas.Series[Any], kind: str) -> pandas.Series[Any]:
-    """The column as numbers when each cell that is filled is one; as it came otherwise."""
-    cells = column.dropna().map(lambda cell: as_cell(cell, kind))
-    return column if cells.isna().any() else column.astype("float64")
+def _from_files(folder: Path, model: Model, until: date, scratch: Path) -> pandas.DataFrame:
+    del scratch
+    return table_of(arrived(folder, model, until), model)
 
 
-def _freeze(work: Work, frame: pandas.DataFrame, batches: list[Path]) -> Snapshot:
+def _from_python(folder: Path, model: Model, until: date, scratch: Path) -> pandas.DataFrame:
+    from pipelines.yielded import yielded
+
+    return as_table(yielded(folder, model, until, scratch), model)
+
+
+_SOURCES = {"files": _from_files, "python": _from_python}
+
+
+def _freeze(work: Work, frame: pandas.DataFrame) -> Snapshot:
+    names = list(frame[rows.BATCH].unique())
     draft = work.output / "snapshot.parquet"
     frame.to_parquet(draft, index=False, compression="zstd")
     digest = file_digest(draft)
@@ -104,15 +126,15 @@ def _freeze(work: Work, frame: pandas.DataFrame, batches: list[Path]) -> Snapsho
     draft.unlink()
     about = work.file(path).with_suffix(".json")
     if not about.exists():
-        names = [batch.name for batch in batches]
-        source = {"source": f"models/{work.model.name}/{work.model.data.batches}", "batches": names, "rows": len(frame), "taken-at": now()}
+        place = work.model.data.batches if work.model.data.source == "files" else "data.py"
+        source = {"source": f"models/{work.folder.name}/{place}", "batches": names, "rows": len(frame), "taken-at": now()}
         write_whole(about, json.dumps(source, indent=1).encode())
     return Snapshot(
         path=path,
         digest=digest,
         rows=len(frame),
         holdout_rows=int(frame[rows.HOLDOUT].sum()),
-        first=batches[0].stem,
-        last=batches[-1].stem,
-        batches=tuple(batch.name for batch in batches),
+        first=names[0].removesuffix(".csv"),
+        last=names[-1].removesuffix(".csv"),
+        batches=tuple(names),
     )

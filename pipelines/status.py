@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from infra.config import ModelConfig, StackConfig, file_name, load
+from infra.config import KubernetesConfig, ModelConfig, StackConfig, file_name, load
 from infra.errors import DeliveryError
 from infra.local import gateway
 from infra.local.process import is_ready
@@ -36,12 +36,13 @@ def main(arguments: list[str]) -> int:
 def status(root: Path, stack: str) -> dict[str, Any]:
     """The stack as plain values, ready for ``--json``. Never fails for what is down: it says so. Raises ConfigError for a wrong file."""
     config = load(root, stack)
-    store = root / ".local" if config.target == "local" else root
+    store = config.store(root)
+    views, gateway_state = _views(config, store)
     return {
         "stack": stack,
         "target": config.target,
-        "gateway": _reachable(config),
-        "models": [_model(store, name, model, config) for name, model in config.models.items()],
+        "gateway": gateway_state,
+        "models": [_model(store, name, model, stack, views[name]) for name, model in config.models.items()],
     }
 
 
@@ -72,25 +73,48 @@ def render(found: dict[str, Any]) -> str:
     )
 
 
-def _model(store: Path, name: str, model: ModelConfig, config: StackConfig) -> dict[str, Any]:
-    account = _account(store, name)
+def _views(config: StackConfig, store: Path) -> tuple[dict[str, dict[str, Any]], str]:
+    """How each model stands where it runs, and whether the gateway is there."""
+    if config.kubernetes is not None:
+        return _cluster_views(config, config.kubernetes)
+    return {name: _local_view(store, name, config) for name in config.models}, _reachable(config)
+
+
+def _local_view(store: Path, name: str, config: StackConfig) -> dict[str, Any]:
+    account, traffic = _account(store, name), _traffic(name, config)
+    kept = {key: account.get(key) for key in ("serving", "since", "last_return")}
+    return {**kept, "traffic": traffic, "health": _health(store, name, traffic)}
+
+
+def _cluster_views(config: StackConfig, kubernetes: KubernetesConfig) -> tuple[dict[str, dict[str, Any]], str]:
+    from infra.kubernetes.api import connect
+    from infra.kubernetes.view import view
+
+    try:
+        cluster = connect(kubernetes.kubeconfig, kubernetes.context)
+        return {name: view(cluster, kubernetes.namespace, name) for name in config.models}, kubernetes.gateway.url
+    except DeliveryError as error:
+        unknown: dict[str, Any] = {"serving": None, "since": None, "last_return": None, "traffic": {}, "health": "unknown"}
+        return dict.fromkeys(config.models, unknown), f"unknown: {error.what}"
+
+
+def _model(store: Path, name: str, model: ModelConfig, stack: str, view: dict[str, Any]) -> dict[str, Any]:
     known = numbers(store, name)
-    traffic = _traffic(name, config)
     notes = []
-    serving = account.get("serving")
+    serving = view["serving"]
     if model.champion is not None and serving != model.champion and serving is not None:
-        notes.append(f"{file_name('local')} says {model.champion}, {serving} answers: run `make preview`")
+        notes.append(f"{file_name(stack)} says {model.champion}, {serving} answers: run `make preview`")
     return {
         "model": name,
         "champion": model.champion,
         "serving": serving,
-        "since": account.get("since"),
+        "since": view["since"],
         "challenger": _challenger(model),
-        "traffic": traffic,
-        "health": _health(store, name, traffic),
+        "traffic": view["traffic"],
+        "health": view["health"],
         "gates": _gates(store, name, model.champion),
         "latest": known[-1] if known else None,
-        "last_return": account.get("last_return"),
+        "last_return": view["last_return"],
         "notes": notes,
     }
 

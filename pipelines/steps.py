@@ -49,11 +49,17 @@ STEPS = (
     Step("validate", "validate.validate", "validation", version=2),
     Step("train", "train.train", "trained", apart=True, limit="training", settings=("code", "environment")),
     Step("test", "test.run_tests", "tested", apart=True, limit="tests", settings=("code", "environment")),
-    Step("evaluate", "evaluate.evaluate", "evaluation", apart=True, settings=("code", "environment", "champion")),
-    Step("package", "package.package", "packaged", apart=True, settings=("code", "environment", "number")),
+    Step("evaluate", "evaluate.evaluate", "evaluation", version=2, apart=True, settings=("code", "environment", "champion")),
+    Step("package", "package.package", "packaged", version=2, apart=True, settings=("code", "environment", "number")),
     Step("verify", "verify.verify", "verified", apart=True, settings=("environment", "number")),
+    Step("image", "image.make_image", "imaged", apart=True, settings=("environment", "number")),
     Step("register", "register.register", "registered", apart=True, settings=("code", "environment", "number", "tracking")),
+    Step("card", "card.make_card", "carded", apart=True, settings=("code", "environment", "number", "champion", "reason", "stacks")),
     Step("record", "record.record", "recorded", settings=("code", "environment", "number", "reason")),
+    Step("sign", "sign.sign", "signed", settings=()),
     Step("announce", "announce.announce", "announced", apart=True, settings=("tracking",)),
 )
-"""In the order in which they run. The first seven gates lie before ``register``: only what passed them all reaches the registry."""
+"""In the order in which they run. The first seven gates lie before ``register``: only what passed them all reaches the registry.
+
+``image`` is run only for a release that a cluster may serve.
+"""

@@ -88,6 +88,12 @@ class Steps:
             return None
         return None
 
+    def made(self, step: str) -> Iterator[dict[str, Any]]:
+        """The artifacts of a step, whatever its inputs were; unreadable ones are passed over."""
+        for path in sorted((self._store / self._folder / step).glob("*/entry.json")):
+            with contextlib.suppress(OSError, ValueError, KeyError):
+                yield json.loads(path.read_bytes())["artifact"]
+
     @contextlib.contextmanager
     def opened(self, step: str, key: str) -> Iterator[Path]:
         """A new folder for a step to write into; gone afterwards unless it was kept. Raises OSError."""
@@ -113,7 +119,7 @@ class Steps:
 
     def sweep(self) -> None:
         """Remove what killed runs left half-written. Only for the holder of the model's lock."""
-        folders = [self._store / kind / self._folder.name for kind in ("snapshots", "bentos", "releases")]
+        folders = [self._store / kind / self._folder.name for kind in ("snapshots", "bentos", "images", "releases")]
         for folder in [*folders, *(self._store / self._folder).glob("*")]:
             for partial in folder.glob(".*.partial"):
                 if partial.is_dir():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from typing import Any
 
 from pipelines.artifacts import Snapshot, Tested, Trained
@@ -19,22 +21,37 @@ def run_tests(work: Work, snapshot: Snapshot, trained: Trained) -> Tested:
     """Run ``models/<model>/tests`` with pytest. Raises GateFailed (``training-tests``): the first failure, or no test."""
     import pytest
 
-    os.environ[MODEL_VARIABLE] = str(work.file(trained.model).absolute())
-    os.environ[SNAPSHOT_VARIABLE] = str(work.file(snapshot.path).absolute())
     tests = work.folder / "tests"
     seen = _Seen()
     options = ["--import-mode=importlib", "-p", "no:cacheprovider", "-q", "-c", os.devnull, f"--rootdir={work.folder}"]
-    code = pytest.main([*options, str(tests)], plugins=[seen]) if tests.is_dir() else pytest.ExitCode.NO_TESTS_COLLECTED
+    told = {MODEL_VARIABLE: str(work.file(trained.model).absolute()), SNAPSHOT_VARIABLE: str(work.file(snapshot.path).absolute())}
+    with _environment(told):
+        code = pytest.main([*options, str(tests)], plugins=[seen]) if tests.is_dir() else pytest.ExitCode.NO_TESTS_COLLECTED
     if code != pytest.ExitCode.OK or not seen.passed:
         raise GateFailed(
             "training-tests",
             seen.first or ("there are no tests" if not seen.passed else f"pytest ended with {code}"),
-            where=f"models/{work.model.name}/tests",
+            where=f"models/{work.folder.name}/tests",
             got=f"{seen.failed} failed, {seen.passed} passed",
             allowed="at least one test, and all pass",
             act=f"mend the model or the test; all output: {work.trace('log.txt')}",
         )
     return Tested(passed=seen.passed)
+
+
+@contextlib.contextmanager
+def _environment(told: dict[str, str]) -> Iterator[None]:
+    """Variables for the length of a block: whoever runs a model's tests later in this process must not meet this model."""
+    before = {name: os.environ.get(name) for name in told}
+    os.environ.update(told)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 class _Seen:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import importlib.util
 import random
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from infra.release import file_digest
-from pipelines import rows
+from pipelines import kinds, rows
 from pipelines.artifacts import Snapshot, Trained, Validation
 from pipelines.failures import StepFailed
+from pipelines.model import Model
 from pipelines.work import Work
+
+if TYPE_CHECKING:
+    import pandas
 
 OF_SCIKIT_LEARN = frozenset({"sklearn.tree._tree.Tree"})
 """What every tree and forest is made of: compiled, holds numbers only, but not in skops' own list."""
@@ -20,22 +24,29 @@ OF_SCIKIT_LEARN = frozenset({"sklearn.tree._tree.Tree"})
 def train(work: Work, snapshot: Snapshot, validation: Validation) -> Trained:
     """Fit ``estimator(parameters, seed)`` of the model's train.py and save it as skops. The same inputs give the same model.
 
-    Raises StepFailed when train.py has no such function or gives no classifier, or the model holds types that model.yaml does not trust.
+    Raises StepFailed when train.py has no such function or gives no estimator of the model's kind, or the model holds types that
+    model.yaml does not trust.
     """
     del validation  # only a snapshot that was found valid is trained on
-    import numpy
     import skops.io
 
-    training = work.model.training
-    random.seed(training.seed)
-    numpy.random.seed(training.seed)
     frame = rows.part(rows.read(work.file(snapshot.path)), held_out=False)
-    fitted = _estimator(work).fit(rows.features(frame, list(work.model.inputs)), frame[work.model.output.column].to_numpy(dtype=str))
+    fitted = fit(work.folder, work.model, frame)
     _check_labels(work, fitted)
     path = work.output / "model.skops"
     skops.io.dump(fitted, path)
     load(path, work.model.training.trusted_types)
     return Trained(model=work.name(path.name), digest=file_digest(path), rows=len(frame), log=work.name("log.txt"))
+
+
+def fit(folder: Path, model: Model, frame: pandas.DataFrame) -> Any:
+    """The model's estimator, fitted to some rows. The same rows give the same model. Raises StepFailed."""
+    import numpy
+
+    random.seed(model.training.seed)
+    numpy.random.seed(model.training.seed)
+    targets = kinds.of(model).outputs.targets(frame[model.output.column])
+    return _estimator(folder, model).fit(kinds.features(frame, model), targets)
 
 
 def load(path: Path, trusted: list[str]) -> Any:
@@ -63,35 +74,36 @@ def types_to_trust(path: Path) -> list[str]:
 
 
 def _check_labels(work: Work, fitted: Any) -> None:
-    learned, labels = [str(each) for each in fitted.classes_], list(work.model.output.labels)
-    if learned != labels:
+    learned = kinds.of(work.model).outputs.not_learned(work.model.output, fitted)
+    if learned:
         raise StepFailed(
             "the model did not learn every label",
-            where=f"models/{work.model.name}/model.yaml: output.labels",
+            where=f"models/{work.folder.name}/model.yaml: output.labels",
             got=learned,
-            allowed=str(labels),
+            allowed=str(list(work.model.output.labels)),
             act="wait for more data, or lower 'holdout'",
         )
 
 
-def _estimator(work: Work) -> Any:
-    path = work.folder / "train.py"
-    shown = f"models/{work.model.name}/train.py"
+def _estimator(folder: Path, model: Model) -> Any:
+    path = folder / "train.py"
+    shown = f"models/{folder.name}/train.py"
     if not path.is_file():
         raise StepFailed("is missing", where=shown, allowed="a function estimator(parameters, seed)", act="write it")
-    spec = importlib.util.spec_from_file_location(f"models.{work.folder.name}.train", path)
+    spec = importlib.util.spec_from_file_location(f"models.{folder.name}.train", path)
     if spec is None or spec.loader is None:
         raise StepFailed("cannot be imported", where=shown)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     make = getattr(module, "estimator", None)
-    made = make(dict(work.model.training.parameters), work.model.training.seed) if callable(make) else None
-    if not hasattr(made, "fit") or not hasattr(made, "predict_proba"):
+    made = make(dict(model.training.parameters), model.training.seed) if callable(make) else None
+    lacks = kinds.of(model).outputs.lacks(made)
+    if lacks:
         raise StepFailed(
-            "gives no classifier",
+            f"gives no estimator for kind {model.kind}",
             where=shown,
             got=type(made).__name__ if callable(make) else "no function 'estimator'",
-            allowed="estimator(parameters, seed) that returns a scikit-learn estimator with fit and predict_proba",
+            allowed=f"estimator(parameters, seed) that returns {lacks}",
             act="mend it",
         )
     return made

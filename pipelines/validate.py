@@ -8,7 +8,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines import rows
+from pipelines import kinds, rows
 from pipelines.artifacts import Snapshot, Validation
 from pipelines.failures import GateFailed, StepFailed
 from pipelines.model import Model, as_cell
@@ -46,7 +46,7 @@ def reference(folder: Path, model: Model) -> dict[str, Any]:
         document = json.loads(path.read_text(encoding="utf-8"))
         columns: dict[str, Any] = document["columns"]
         histograms = {name: _as_shares(each) for name, each in columns.items()}
-        missing = [name for name in (*model.inputs, model.output.column) if name not in histograms]
+        missing = [name for name in _compared(model) if name not in histograms]
     except FileNotFoundError:
         raise StepFailed("there is no reference to compare the data with", where=shown, act=_make(folder)) from None
     except (OSError, ValueError, KeyError, TypeError, ArithmeticError) as error:
@@ -74,7 +74,7 @@ def run_suite(frame: pandas.DataFrame, model: Model, histograms: dict[str, Any])
         logging.getLogger("great_expectations").setLevel(logging.ERROR)
         context = gx.get_context(mode="ephemeral")
         context.variables.progress_bars = {"globally": False}
-        data = frame.drop(columns=[name for name in rows.OWN_COLUMNS if name in frame.columns])
+        data = _with_measures(frame.drop(columns=[name for name in rows.OWN_COLUMNS if name in frame.columns]), model)
         definition: BatchDefinition[Any] = (
             context.data_sources.add_pandas("snapshot").add_dataframe_asset("rows").add_batch_definition_whole_dataframe("all")
         )
@@ -86,30 +86,33 @@ def run_suite(frame: pandas.DataFrame, model: Model, histograms: dict[str, Any])
 
 
 def _expectations(present: set[str], model: Model, histograms: dict[str, Any]) -> list[Any]:
-    """Schema first: a distribution of a column of text says nothing. Then the label's: when it shifts, so do the inputs'."""
+    """Schema first: a distribution of a column of text says nothing. Then the output's: when it shifts, so do the inputs'."""
     import great_expectations.expectations as expect
 
-    label = model.output.column
+    kind = kinds.of(model)
+    columns = list(dict.fromkeys([*model.inputs, model.output.column, *_compared(model)]))
     suite: list[Any] = [
-        expect.ExpectTableColumnsToMatchSet(column_set=[*model.inputs, label], exact_match=True),
+        expect.ExpectTableColumnsToMatchSet(column_set=columns, exact_match=True),
         expect.ExpectTableRowCountToBeBetween(min_value=model.data.minimum_rows),
     ]
     for name, each in model.inputs.items():
         if name in present:
-            suite += [
-                expect.ExpectColumnValuesToNotBeNull(column=name),
-                expect.ExpectColumnValuesToBeOfType(column=name, type_="float64"),
-                expect.ExpectColumnValuesToBeBetween(column=name, min_value=each.min, max_value=each.max),
-                expect.ExpectColumnUniqueValueCountToBeBetween(column=name, min_value=2),
-            ]
-    if label in present:
-        suite += [
-            expect.ExpectColumnValuesToNotBeNull(column=label),
-            expect.ExpectColumnValuesToBeInSet(column=label, value_set=model.output.labels),
-            expect.ExpectColumnDistinctValuesToContainSet(column=label, value_set=model.output.labels),
-        ]
-    suite += [_divergence(name, model, histograms[name]) for name in (label, *model.inputs) if name in present]
+            suite += kind.inputs.expectations(name, each)
+    if model.output.column in present:
+        suite += kind.outputs.expectations(model.output)
+    suite += [_divergence(name, model, histograms[name]) for name in _compared(model) if name in present]
     return suite
+
+
+def _compared(model: Model) -> list[str]:
+    """The columns whose distributions are compared with the reference."""
+    return [model.output.column, *map(kinds.of(model).inputs.measure, model.inputs)]
+
+
+def _with_measures(frame: pandas.DataFrame, model: Model) -> pandas.DataFrame:
+    """The rows, and what is measured of their inputs where that is not the input itself."""
+    measured = kinds.of(model).inputs.measured(frame, [name for name in model.inputs if name in frame.columns])
+    return frame.assign(**{str(name): measured[name] for name in measured if name not in frame.columns})
 
 
 def _divergence(column: str, model: Model, histogram: dict[str, Any]) -> Any:
@@ -144,7 +147,7 @@ def _refusal(work: Work, snapshot: Snapshot, frame: pandas.DataFrame, failed: li
     column = first["column"]
     positions = list(first["rows"] or [])
     if first["expectation"] == "expect_column_values_to_be_of_type":
-        kind = work.model.inputs[column].type
+        kind = work.model.inputs[column].type if column in work.model.inputs else "float"
         positions = [at for at, cell in enumerate(frame[column]) if as_cell(cell, kind) is None]
     observed = first["observed"] if first["observed"] is not None else first["unexpected"][:SHOWN_ROWS] or first["exception"]
     if positions and column is not None:

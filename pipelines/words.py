@@ -70,8 +70,24 @@ def _(found: artifacts.Registered) -> str:
 
 
 @describe.register
+def _(found: artifacts.Carded) -> str:
+    return found.verdict
+
+
+@describe.register
 def _(found: artifacts.Recorded) -> str:
     return found.path
+
+
+@describe.register
+def _(found: artifacts.Imaged) -> str:
+    name, _, digest = (found.image or "none@").partition("@")
+    return f"{name}@{short(digest)}, {found.megabytes} MB unpacked"
+
+
+@describe.register
+def _(found: artifacts.Signed) -> str:
+    return f"{found.path}, key {found.key[:12]}"
 
 
 @describe.register

@@ -7,7 +7,6 @@ hand-over to a thread; 1,000 rows, the most, are milliseconds.
 from __future__ import annotations
 
 import logging
-import math
 import os
 import re
 import time
@@ -17,13 +16,14 @@ from typing import Any
 
 import msgspec
 
-from serving import answers, golden, metrics, model, release_file
-from serving.body import BodyParser, Refused, Row, limit_bytes
+from serving import answers, golden, kinds, metrics, model, release_file
+from serving.body import BodyParser, Refused, Row, limit_bytes, row_bytes
 from serving.receive import BODY_SECONDS, Disconnected, Message, Receive, Send, drain, read_body
 from serving.release_file import CannotServe
-from serving.request_log import Entry, RequestLog
+from serving.request_log import MAX_QUEUED_ROWS, Entry, RequestLog
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
+_QUEUED_BYTES = 64 * 1024 * 1024
 _log = logging.getLogger("serving")
 _encode = msgspec.json.Encoder().encode
 
@@ -68,11 +68,15 @@ class Application:
         self._body_seconds = body_seconds
         self._parser = BodyParser(self.release)
         self._limit_bytes = limit_bytes(self.release)
-        self._labels = self.release.output.labels
+        self._outputs = kinds.outputs_of(self.release)
         self._model: model.Model | None = None
-        self._metrics = metrics.Metrics(self.release)
+        self._metrics = metrics.Metrics(self.release, self._outputs.counted)
         self._request_log = request_log and RequestLog(
-            request_log, model=self.release.model, release=self.release.release, count_dropped=self._metrics.count_dropped
+            request_log,
+            model=self.release.model,
+            release=self.release.release,
+            count_dropped=self._metrics.count_dropped,
+            max_queued_rows=min(MAX_QUEUED_ROWS, _QUEUED_BYTES // row_bytes(self.release)),
         )
         self.identity = [(b"x-release", str(self.release.release).encode()), (b"x-model", self.release.model.encode())]
 
@@ -132,7 +136,7 @@ class Application:
             body = await read_body(receive, self._limit_bytes, self._body_seconds)
             request.has_body = False
             rows = self._parser.parse(body)
-            labels, answer = self._predict(self._model, rows)
+            told, answer = self._predict(self._model, rows)
         except Refused as refusal:
             await self._refuse(request, refusal.status, receive, send)
             self._metrics.count_answer[refusal.status, request.is_probe]()
@@ -145,27 +149,20 @@ class Application:
             self._metrics.count_answer[500, request.is_probe]()
             return
         await self._send(request, 200, answer, send)
-        self._record(request, rows, labels)
+        self._record(request, rows, told)
 
-    def _predict(self, loaded: model.Model, rows: Sequence[Row]) -> tuple[list[str], bytes]:
-        names = self._labels
-        labels, predictions = [], []
-        for probabilities in loaded.probabilities(rows):
-            if not math.isfinite(sum(probabilities)):
-                raise ArithmeticError("the model answered a probability that is not finite")
-            label = names[probabilities.index(max(probabilities))]
-            labels.append(label)
-            predictions.append({"label": label, "probabilities": dict(zip(names, probabilities, strict=True))})
-        return labels, _encode({"predictions": predictions})
+    def _predict(self, loaded: model.Model, rows: Sequence[Row]) -> tuple[Sequence[str | float], bytes]:
+        told, predictions = self._outputs.tell(loaded.ask(rows))
+        return told, _encode({"predictions": predictions})
 
-    def _record(self, request: Request, rows: Sequence[Row], labels: list[str]) -> None:
+    def _record(self, request: Request, rows: Sequence[Row], told: Sequence[str | float]) -> None:
         seconds = time.perf_counter() - request.started
         self._metrics.count_answer[200, request.is_probe]()
         self._metrics.observe_seconds(seconds)
-        for label in set(labels):
-            self._metrics.count_prediction[label](labels.count(label))
+        for name, count in self._outputs.count(told):
+            self._metrics.count_prediction[name](count)
         if self._request_log:
-            self._request_log.put(Entry(time.time(), request.id.decode(), request.is_probe, rows, labels, seconds * 1000))
+            self._request_log.put(Entry(time.time(), request.id.decode(), request.is_probe, rows, told, seconds * 1000))
 
     async def _refuse(self, request: Request, status: int, receive: Receive, send: Send, allow: bytes = b"") -> None:
         extra = [(b"allow", allow)] if allow else []

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -11,6 +12,12 @@ from serving.release_file import Input, ReleaseFile
 
 Row = msgspec.Struct
 """A row: one attribute for each input, in the order of the inputs. ``msgspec.structs.astuple`` gives its values."""
+
+
+TEXT = r"(?s)\A(?=.*\S)[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*\Z"
+"""What a text may be: anything but blank, without control characters other than tab, newline and carriage return."""
+
+_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 
 
 class Refused(Exception):
@@ -27,16 +34,26 @@ class _Shape(msgspec.Struct, forbid_unknown_fields=True):
 
 def limit_bytes(release: ReleaseFile) -> int:
     """The longest body that is read: ``max-rows`` rows, generously indented, with room for numbers of full precision."""
-    row = sum(len(field.name) + 80 for field in release.inputs)
-    return max(64 * 1024, release.max_rows * row)
+    return max(64 * 1024, release.max_rows * row_bytes(release))
+
+
+def row_bytes(release: ReleaseFile) -> int:
+    """The longest that a row of a body may be."""
+    return sum(len(field.name) + 80 + _text_bytes(field) for field in release.inputs)
+
+
+def _text_bytes(field: Input) -> int:
+    # JSON writes a character beyond the basic plane as two escapes of six bytes.
+    return 12 * int(field.max) if field.type == "text" else 0
 
 
 class BodyParser:
-    """Parses and checks bodies of one release: ``{"rows": [{<input>: <number>, …}, …]}``."""
+    """Parses and checks bodies of one release: ``{"rows": [{<input>: <number or text>, …}, …]}``."""
 
     def __init__(self, release: ReleaseFile) -> None:
         self.inputs = len(release.inputs)
         self.max_rows = release.max_rows
+        self._has_text = any(field.type == "text" for field in release.inputs)
         body = msgspec.defstruct("Body", [("rows", list[_row_type(release.inputs)])], forbid_unknown_fields=True)  # type: ignore[misc]
         self._typed: msgspec.json.Decoder[Any] = msgspec.json.Decoder(body)
         self._shape = msgspec.json.Decoder(_Shape)
@@ -48,13 +65,16 @@ class BodyParser:
         """
         try:
             rows: list[Row] = self._typed.decode(body).rows
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except UnicodeDecodeError:
+            raise Refused(400) from None
+        except (msgspec.DecodeError, RecursionError):
             raise Refused(self._reason(body)) from None
         if len(rows) > self.max_rows:
             raise Refused(413)
-        # A JSON parser keeps the last of two equal keys without a word. Here every key is known and required, no key holds a colon and
-        # every value is a number, so the colons are the keys: one more than expected is a duplicate.
-        if not rows or body.count(b":") != 1 + self.inputs * len(rows):
+        # A JSON parser keeps the last of two equal keys without a word. Here every key is known and required, and no key or number holds
+        # a colon, so outside of texts the colons are the keys: one more than expected is a duplicate.
+        keys = _STRING.sub(b"", body) if self._has_text else body
+        if not rows or keys.count(b":") != 1 + self.inputs * len(rows):
             raise Refused(422)
         return rows
 
@@ -69,13 +89,22 @@ class BodyParser:
 def _row_type(inputs: Sequence[Input]) -> type[msgspec.Struct]:
     # Names of inputs need not be Python identifiers, so the attributes have names of their own.
     attributes = [f"f{index}" for index in range(len(inputs))]
-    fields = [(attribute, _number_type(field)) for attribute, field in zip(attributes, inputs, strict=True)]
+    fields = [(attribute, _TYPES[field.type](field)) for attribute, field in zip(attributes, inputs, strict=True)]
     names = {attribute: field.name for attribute, field in zip(attributes, inputs, strict=True)}
     return msgspec.defstruct("Row", fields, rename=names, forbid_unknown_fields=True, gc=False)
 
 
-def _number_type(field: Input) -> Any:
+def _int(field: Input) -> Any:
+    return Annotated[int, msgspec.Meta(ge=int(field.min), le=int(field.max))]
+
+
+def _float(field: Input) -> Any:
     # The range also keeps out infinity, which a number like 1e999 becomes in parsers that do not refuse it.
-    if field.type == "int":
-        return Annotated[int, msgspec.Meta(ge=int(field.min), le=int(field.max))]
     return Annotated[float, msgspec.Meta(ge=field.min, le=field.max)]
+
+
+def _text(field: Input) -> Any:
+    return Annotated[str, msgspec.Meta(min_length=int(field.min), max_length=int(field.max), pattern=TEXT)]
+
+
+_TYPES: Mapping[str, Callable[[Input], Any]] = {"int": _int, "float": _float, "text": _text}

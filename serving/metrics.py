@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, disable_created_metrics, generate_latest
 
@@ -16,7 +16,8 @@ STATUSES = (200, 400, 404, 405, 408, 413, 415, 422, 500, 503)
 class Metrics:
     """Counters of one server. Children of labelled metrics are bound beforehand, since the look-up costs more than the count."""
 
-    def __init__(self, release: ReleaseFile) -> None:
+    def __init__(self, release: ReleaseFile, counted: Sequence[str]) -> None:
+        """``counted``: the names under which predictions are counted."""
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
@@ -27,7 +28,9 @@ class Metrics:
             [*fixed, "status", "probe"],
             registry=self._registry,
         )
-        predictions = Counter("serving_predictions", "Predicted rows by label.", [*fixed, "label"], registry=self._registry)
+        predictions = Counter(
+            "serving_predictions", "Predicted rows by label ('value' of a regression).", [*fixed, "label"], registry=self._registry
+        )
         dropped = Counter("serving_request_log_dropped", "Requests that the request log lost.", [*fixed], registry=self._registry)
         seconds = Histogram(
             "serving_request_seconds", "Time from a request's head to its answer.", [*fixed], buckets=SECONDS, registry=self._registry
@@ -37,9 +40,7 @@ class Metrics:
             for status in STATUSES
             for probe in (False, True)
         }
-        self.count_prediction: dict[str, Callable[[int], None]] = {
-            label: predictions.labels(**fixed, label=label).inc for label in release.output.labels
-        }
+        self.count_prediction: dict[str, Callable[[int], None]] = {label: predictions.labels(**fixed, label=label).inc for label in counted}
         self.count_dropped: Callable[[int], None] = dropped.labels(**fixed).inc
         self.observe_seconds: Callable[[float], None] = seconds.labels(**fixed).observe
 

@@ -1,23 +1,21 @@
-"""The model of a release: rows in, probabilities out, by onnxruntime or by scikit-learn as the fallback."""
+"""The model of a release: rows in, numbers out, by onnxruntime or by scikit-learn as the fallback."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
-
-import numpy as np
-from msgspec.structs import astuple
+from typing import Protocol
 
 from serving.body import Row
+from serving.kinds import inputs_of, outputs_of
 from serving.release_file import CannotServe, ReleaseFile
 
 
 class Model(Protocol):
-    """What answers: one list of probabilities a row, in the order of the release's labels."""
+    """What answers: a list of numbers for each row: probabilities in the order of the release's labels, or the one value."""
 
-    def probabilities(self, rows: Sequence[Row]) -> list[list[float]]: ...
+    def ask(self, rows: Sequence[Row]) -> list[list[float]]: ...
 
 
 def load(folder: Path, release: ReleaseFile) -> Model:
@@ -39,7 +37,7 @@ def load(folder: Path, release: ReleaseFile) -> Model:
 
 
 class OnnxModel:
-    """A classifier in ONNX: one input (rows, features), one output (rows, labels) that holds probabilities."""
+    """A model in ONNX: one input (rows, inputs), and one output (rows, labels) of probabilities or (rows, 1) of values."""
 
     def __init__(self, data: bytes, release: ReleaseFile) -> None:
         # It would report its use, and leave files in the home folder.
@@ -54,39 +52,33 @@ class OnnxModel:
         options.log_severity_level = 3
         self._session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
-        types = {"tensor(float)": np.float32, "tensor(double)": np.float64}
+        self._inputs, width = inputs_of(release), outputs_of(release).width
+        types = self._inputs.tensors
         if len(inputs) != 1 or inputs[0].type not in types or inputs[0].shape[1:] != [len(release.inputs)]:
-            raise CannotServe(f"expected one input of {len(release.inputs)} numbers, found {[(i.type, i.shape) for i in inputs]}")
-        fitting = [o.name for o in outputs if o.type in types and o.shape[1:] == [len(release.output.labels)]]
+            found = [(i.type, i.shape) for i in inputs]
+            raise CannotServe(f"expected one input of {len(release.inputs)} {' or '.join(types)}, found {found}")
+        fitting = [o.name for o in outputs if o.type in ("tensor(float)", "tensor(double)") and o.shape[1:] == [width]]
         if len(fitting) != 1:
             found = [(o.type, o.shape) for o in outputs]
-            raise CannotServe(f"expected one output of {len(release.output.labels)} probabilities, found {found}")
+            raise CannotServe(f"expected one output of {width} numbers a row, found {found}")
         self._input, self._dtype, self._outputs = inputs[0].name, types[inputs[0].type], fitting
 
-    def probabilities(self, rows: Sequence[Row]) -> list[list[float]]:
-        matrix = np.array([astuple(row) for row in rows], dtype=self._dtype)
-        answer: list[list[float]] = self._session.run(self._outputs, {self._input: matrix})[0].tolist()
+    def ask(self, rows: Sequence[Row]) -> list[list[float]]:
+        inputs = self._inputs.for_onnx(rows, self._dtype)
+        answer: list[list[float]] = self._session.run(self._outputs, {self._input: inputs})[0].tolist()
         return answer
 
 
 class SkopsModel:
-    """A scikit-learn classifier in skops' format: nothing is built but the types that release.json names."""
+    """A scikit-learn estimator in skops' format: nothing is built but the types that release.json names."""
 
     def __init__(self, data: bytes, release: ReleaseFile) -> None:
         import skops.io
 
         self._estimator = skops.io.loads(data, trusted=list(release.trusted_types))
-        classes = [str(label) for label in self._estimator.classes_]
-        if classes not in (list(release.output.labels), [str(index) for index in range(len(release.output.labels))]):
-            raise CannotServe(f"its classes are {classes}, release.json has {list(release.output.labels)}")
-        self._names = [field.name for field in release.inputs]
-        self._needs_frame = hasattr(self._estimator, "feature_names_in_")
+        self._inputs, self._outputs = inputs_of(release), outputs_of(release)
+        self._outputs.check(self._estimator)
+        self._names = [field.name for field in release.inputs] if hasattr(self._estimator, "feature_names_in_") else None
 
-    def probabilities(self, rows: Sequence[Row]) -> list[list[float]]:
-        table: Any = np.array([astuple(row) for row in rows], dtype=np.float64)
-        if self._needs_frame:
-            import pandas as pd
-
-            table = pd.DataFrame(table, columns=self._names)
-        answer: list[list[float]] = self._estimator.predict_proba(table).tolist()
-        return answer
+    def ask(self, rows: Sequence[Row]) -> list[list[float]]:
+        return self._outputs.ask(self._estimator, self._inputs.for_estimator(rows, self._names))

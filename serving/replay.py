@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from serving import golden as golden_file
+from serving import release_file
 from serving.golden import Golden, difference
 from serving.release_file import CannotServe
 
@@ -60,12 +61,19 @@ class Replay:
 
 
 def replay(
-    url: str, golden: Path, *, tolerance: float, release: int, timeout_seconds: float = 5, headers: Mapping[str, str] | None = None
+    url: str,
+    golden: Path,
+    *,
+    release: int,
+    tolerance: float | None = None,
+    timeout_seconds: float = 5,
+    headers: Mapping[str, str] | None = None,
 ) -> Replay:
     """Replay a file of golden requests against ``url`` (a server, a route of the gateway, or its ``/predict``).
 
-    Labels must be equal, probabilities within ``tolerance``, and the ``x-release`` header must name ``release``. A server that is down,
-    or a golden file that can't be read, is a mismatch with a reason, not an exception.
+    Labels must be equal, probabilities and values within ``tolerance`` (the release's own unless one is given), and the ``x-release``
+    header must name ``release``. A server that is down, or a golden file that can't be read, is a mismatch with a reason, not an
+    exception.
     """
     started = time.perf_counter()
     found = list(ask_each(url, golden, tolerance=tolerance, release=release, timeout_seconds=timeout_seconds, headers=headers))
@@ -76,7 +84,13 @@ def replay(
 
 
 def ask_each(
-    url: str, golden: Path, *, tolerance: float, release: int, timeout_seconds: float = 5, headers: Mapping[str, str] | None = None
+    url: str,
+    golden: Path,
+    *,
+    release: int,
+    tolerance: float | None = None,
+    timeout_seconds: float = 5,
+    headers: Mapping[str, str] | None = None,
 ) -> Iterator[Mismatch | None]:
     """Ask one golden request after the other, each when the next is taken: its mismatch, or None where the answer was right.
 
@@ -84,6 +98,7 @@ def ask_each(
     """
     try:
         lines = list(golden_file.read(golden))
+        tolerance = _own_tolerance(golden) if tolerance is None else tolerance
         server = _Server(url, timeout_seconds, headers or {})
     except (CannotServe, ValueError, http.client.InvalidURL) as error:
         yield Mismatch(line=0, request=None, expected=None, got=None, reason=str(error))
@@ -101,6 +116,12 @@ def ask_each(
             yield wrong if reason else None
     finally:
         server.close()
+
+
+def _own_tolerance(golden: Path) -> float:
+    """What the release.json beside the file says; without one, that of a classifier."""
+    beside = golden.with_name("release.json")
+    return release_file.load(beside.parent).tolerance if beside.is_file() else DEFAULT_TOLERANCE
 
 
 def _ask(server: _Server, line: Golden, tolerance: float, release: int) -> tuple[int | None, Any, str]:
@@ -152,14 +173,51 @@ class _Server:
         self._connection.close()
 
 
+def probe(
+    url: str, golden: Path, *, release: int, count: int, tolerance: float | None = None, timeout_seconds: float = 5
+) -> Mismatch | None:
+    """Send ``count`` golden requests through a gateway, from the first line again after the last: the first wrong answer, or None.
+
+    No answer and a 5xx are no wrong answers: the gateway counts them, and a rollout's policy says how many are too many.
+    """
+    sent = 0
+    while sent < count:
+        asked = ask_each(url, golden, release=release, tolerance=tolerance, timeout_seconds=timeout_seconds, headers={"x-probe": "rollout"})
+        for mismatch in asked:
+            if mismatch is not None and (mismatch.line == 0 or (mismatch.status is not None and mismatch.status < 500)):
+                return mismatch
+            sent += 1
+            if sent == count:
+                break
+    return None
+
+
+def _probe(options: argparse.Namespace) -> int:
+    wrong = probe(
+        options.url,
+        options.golden,
+        release=options.release,
+        count=options.probes,
+        tolerance=options.tolerance,
+        timeout_seconds=options.timeout_seconds,
+    )
+    print(f"{options.probes} golden requests sent to {options.url}" if wrong is None else f"a wrong answer through the gateway: {wrong}")
+    return 1 if wrong else 0
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m serving.replay", description="Replay golden requests against a running release.")
     parser.add_argument("--url", required=True, help="http://host:port, with a route's prefix if there is one")
     parser.add_argument("--golden", type=Path, required=True)
     parser.add_argument("--release", type=int, required=True, help="the number that must answer")
-    parser.add_argument("--tolerance", type=float, default=DEFAULT_TOLERANCE)
+    parser.add_argument("--tolerance", type=float, help="how far a number may be from the recorded one (default: what the release says)")
     parser.add_argument("--timeout-seconds", type=float, default=5)
+    parser.add_argument(
+        "--probes", type=int, help="send so many, through a gateway that counts failures itself: only a wrong answer is one"
+    )
     options = parser.parse_args()
+    if options.probes is not None:
+        return _probe(options)
     found = replay(
         options.url,
         options.golden,

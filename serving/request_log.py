@@ -23,13 +23,13 @@ KEPT_FILES = 4
 
 
 class Entry(msgspec.Struct, gc=False):
-    """One answered request. ``at`` is seconds since the epoch; ``ms`` is how long the answer took."""
+    """One answered request. ``at`` is seconds since the epoch; ``predictions`` are labels or values; ``ms`` is how long the answer took."""
 
     at: float
     request_id: str
     probe: bool
     rows: Sequence[Row]
-    predictions: Sequence[str]
+    predictions: Sequence[str | float]
     ms: float
 
 

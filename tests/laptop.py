@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import psutil
 import yaml
@@ -41,7 +41,7 @@ class Laptop:
     reservation: socket.socket | None = None
 
     @classmethod
-    def make(cls, folder: Path) -> Laptop:
+    def make(cls, folder: Path) -> Self:
         """Copy the checkout (what Git knows or would add) into a folder, with ports of its own."""
         listed = subprocess.run(
             ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, check=True, capture_output=True, text=True

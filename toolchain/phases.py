@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolchain import ROOT
+from toolchain import ROOT, SetupError, chromium
+from toolchain.process import say
 
 # In the order in which they run. A pattern without * is a folder that makes the phase exist.
 PHASES: dict[str, tuple[str, ...]] = {
@@ -23,10 +24,13 @@ PHASES: dict[str, tuple[str, ...]] = {
     "pipelines": ("tests/pipelines",),
     "serving": ("tests/serving",),
     "engine": ("tests/engine",),
+    "images": ("tests/images",),
     "cluster": ("tests/cluster",),
     "e2e": ("tests/e2e",),
     "faults": ("tests/faults",),
 }
+SETUP = {"pipelines": chromium.prepare}
+"""What a phase needs beside the environment and the engine. Without it its tests fail, and say the same."""
 NO_TESTS = 5
 INTERRUPTED = (2, 130, -2)
 
@@ -89,6 +93,11 @@ def run_phase(root: Path, phase: str) -> Outcome:
     if not existing:
         return Outcome(phase, "no such folder")
     print(f"phase {phase}: {' '.join(existing)}", flush=True)
+    if phase in SETUP:
+        try:
+            SETUP[phase]()
+        except SetupError as error:
+            say(str(error))
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as scratch:
         report = Path(scratch) / "report.xml"

@@ -13,7 +13,6 @@ from infra.local.walker import Change, attend, engine_process, walk
 from infra.rollout import Policy, Slo
 from infra.route import Route
 
-TOLERANCE = 1e-5
 _MOVES = ("champion", "challenger", "share", "shadow", "wiring")
 """Inputs whose change moves traffic; a change of any other (evidence, policy) is only written down."""
 
@@ -84,7 +83,6 @@ def _change(props: dict[str, Any], *, old: int | None) -> Change:
         new=champion,
         digest=wiring["digests"][str(champion)],
         golden={int(release): place.STORE / Path(path) for release, path in wiring["golden"].items()},
-        tolerance=TOLERANCE,
         policy=Policy(**{**policy, "steps": tuple(int(step) for step in policy["steps"])}, slo=Slo(**slo)),
         dashboard_port=int(wiring["dashboard_port"]),
         gateway_port=int(wiring["gateway_port"]),

@@ -10,14 +10,14 @@ from infra.rollout import Judgement
 from infra.route import PROBE_HEADER
 
 
-def verify(*, release: int, urls: Sequence[str], golden: Path, tolerance: float) -> Judgement:
+def verify(*, release: int, urls: Sequence[str], golden: Path) -> Judgement:
     """Replay every golden request against each server; *pass* only when every answer equals the recorded one."""
     from serving.replay import replay
 
     matched = 0
     seconds = 0.0
     for url in urls:
-        result = replay(url, golden, tolerance=tolerance, release=release, headers={PROBE_HEADER: "replay"})
+        result = replay(url, golden, release=release, headers={PROBE_HEADER: "replay"})
         if not result.is_right:
             wrong = result.total - result.matched
             first = f"the first, line {result.mismatches[0].line}: {result.mismatches[0].reason}" if result.mismatches else "there is none"
@@ -30,9 +30,9 @@ def verify(*, release: int, urls: Sequence[str], golden: Path, tolerance: float)
 class Prober:
     """Sends golden requests through the gateway, a few at a time, so that its caller can judge in between."""
 
-    def __init__(self, *, release: int, url: str, golden: Path, tolerance: float, token: str, most: int) -> None:
+    def __init__(self, *, release: int, url: str, golden: Path, token: str, most: int) -> None:
         self.left = most
-        self._answers = self._ask_for_ever(release, url, golden, tolerance, token)
+        self._answers = self._ask_for_ever(release, url, golden, token)
 
     def probe(self, count: int, *, seconds: float) -> str:
         """Send up to ``count`` requests, and none after ``seconds``. Returns what was wrong with an answer, or nothing.
@@ -48,10 +48,10 @@ class Prober:
         return ""
 
     @staticmethod
-    def _ask_for_ever(release: int, url: str, golden: Path, tolerance: float, token: str) -> Iterator[str]:
+    def _ask_for_ever(release: int, url: str, golden: Path, token: str) -> Iterator[str]:
         from serving.replay import ask_each
 
         while True:
-            for mismatch in ask_each(url, golden, tolerance=tolerance, release=release, headers={PROBE_HEADER: token}):
+            for mismatch in ask_each(url, golden, release=release, headers={PROBE_HEADER: token}):
                 is_answer = mismatch is not None and mismatch.status is not None and mismatch.status < 500
                 yield str(mismatch) if is_answer else ""

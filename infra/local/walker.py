@@ -38,7 +38,6 @@ class Change:
     new: int
     digest: str
     golden: dict[int, Path]
-    tolerance: float
     policy: Policy
     dashboard_port: int
     gateway_port: int
@@ -120,7 +119,6 @@ class _Walk:
                 release=release,
                 urls=self.change.route.urls[release],
                 golden=self.change.golden[release],
-                tolerance=self.change.tolerance,
             )
             if result.verdict != "pass":
                 return result
@@ -168,7 +166,6 @@ class _Walk:
             release=release,
             url=f"http://{HOST}:{self.change.gateway_port}/{model}",
             golden=self.change.golden[release],
-            tolerance=self.change.tolerance,
             token=self.token,
             most=PROBES_PER_REQUEST_OF_SAMPLE * self.change.policy.minimum_sample,
         )

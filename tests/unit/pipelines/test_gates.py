@@ -20,10 +20,12 @@ from pipelines.artifacts import Comparison, Interval, Snapshot, Trained
 from pipelines.evaluate import check_thresholds, evaluate
 from pipelines.export import export
 from pipelines.failures import GateFailed, StepFailed
-from pipelines.golden import as_lines, choose, corners
+from pipelines.golden import as_lines, choose
 from pipelines.interface import check_interface, of_model
+from pipelines.kinds import KINDS
+from pipelines.kinds.classes import predict as open_estimator
+from pipelines.kinds.numbers import corners
 from pipelines.package import check_answers
-from pipelines.runtime import open_estimator
 from pipelines.snapshot import arrived, table_of
 from pipelines.test import run_tests
 from pipelines.train import load, train
@@ -143,7 +145,7 @@ def packaged(work: Work, estimator: Any, chosen: list[list[float]]) -> Path:
     folder.mkdir(exist_ok=True)
     saved = work.store / "model.skops"
     probes = np.array(chosen)
-    exported = export(estimator, saved, folder, probes=probes, tolerance=work.model.tolerance)
+    exported = export(estimator, saved, folder, kind=KINDS["tabular"], probes=probes, tolerance=work.model.tolerance)
     about = {**of_model(work.model), "runtime": exported.runtime}
     (folder / "release.json").write_text(json.dumps(about))
     (folder / "golden.jsonl").write_bytes(as_lines(work.model, chosen, exported.predict(probes)))
@@ -177,7 +179,7 @@ def test_golden_requests_hold_corners_and_clear_answers_only(ready: Ready) -> No
     assert set(estimator.predict(chosen)) == {"setosa", "versicolor", "virginica"}
     ordered = np.sort(estimator.predict_proba(chosen), axis=1)
     assert (ordered[:, -1] - ordered[:, -2] >= 1e-3).all()
-    assert len(corners(work.model)) == 16
+    assert len(corners(work.model, np.array([]))) == 16
 
 
 def test_a_package_that_answers_otherwise_fails_the_oracle(ready: Ready) -> None:
@@ -230,7 +232,7 @@ def test_without_an_onnx_form_skops_serves_and_the_reason_is_kept(iris: Callable
     frame = rows.read(work.file(snapshot.path))
     inputs = rows.features(frame, list(work.model.inputs))
     odd = _Odd(max_iter=500).fit(inputs, frame["species"].to_numpy(dtype=str))
-    found = export(odd, work.store / "model.skops", tmp_path, probes=inputs, tolerance=1e-5)
+    found = export(odd, work.store / "model.skops", tmp_path, kind=KINDS["tabular"], probes=inputs, tolerance=1e-5)
     assert found.runtime == "skops"
     assert found.because is not None and "no ONNX form" in found.because
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == ["model.skops"]
@@ -246,7 +248,7 @@ def test_when_onnx_differs_skops_serves_and_says_by_how_much(
     model = LogisticRegression(max_iter=500).fit(inputs, frame["species"].to_numpy(dtype=str))
     honest = open_estimator(model)
     monkeypatch.setattr("pipelines.export.open_onnx", lambda _: lambda inputs: honest(inputs) + 1e-4)
-    found = export(model, work.store / "model.skops", tmp_path, probes=inputs, tolerance=1e-5)
+    found = export(model, work.store / "model.skops", tmp_path, kind=KINDS["tabular"], probes=inputs, tolerance=1e-5)
     assert found.runtime == "skops"
     assert found.because is not None and "differs from scikit-learn by 0.0001" in found.because
 

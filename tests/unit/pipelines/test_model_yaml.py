@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[3]
 def test_every_model_of_the_repository_is_right() -> None:
     folders = [path.parent for path in (ROOT / "models").glob("*/model.yaml")]
     assert folders
-    assert [read(folder).name for folder in folders] == [folder.name for folder in folders]
+    assert [read(folder).name for folder in folders] == [folder.name.replace("_", "-") for folder in folders]
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def test_every_model_of_the_repository_is_right() -> None:
         ({"output.column": "petal_width_cm"}, ["an input and the output"]),
         ({"inputs.petal_width_cm.max": 0.0}, ["inputs.petal_width_cm", "min must be below max"]),
         ({"inputs.petal_width_cm.max": float("inf")}, ["inputs.petal_width_cm.max", "finite"]),
-        ({"inputs.petal_width_cm.type": "number"}, ["inputs.petal_width_cm.type", "'number'", "'float' or 'int'"]),
+        ({"inputs.petal_width_cm.type": "number"}, ["inputs.petal_width_cm.type", "'number'", "'float', 'int' or 'text'"]),
         ({"inputs": {}}, ["inputs", "at least 1"]),
         ({"name": "Iris"}, ["name", "'Iris'"]),
         ({"name": "roses"}, ["name", "is not the folder's", "allowed: iris"]),

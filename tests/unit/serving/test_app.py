@@ -75,7 +75,7 @@ class FakeModel:
     def __init__(self, answer: list[float] | Exception) -> None:
         self.answer = answer
 
-    def probabilities(self, rows: Sequence[Row]) -> list[list[float]]:
+    def ask(self, rows: Sequence[Row]) -> list[list[float]]:
         if isinstance(self.answer, Exception):
             raise self.answer
         return [self.answer for _ in rows]

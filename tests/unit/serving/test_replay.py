@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from serving.replay import Replay, replay
+from serving.replay import Replay, probe, replay
 from tests.serving.source import golden_line
 
 pytestmark = pytest.mark.timeout(20)
@@ -156,3 +156,32 @@ def test_replay_needs_nothing_heavy() -> None:
     code = "import sys, serving.replay; print({'numpy', 'onnxruntime', 'asyncio', 'uvicorn', 'pulumi'} & set(sys.modules) or 'light')"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).resolve().parents[3])
     assert found.stdout == "light\n", found.stderr
+
+
+def test_probes_begin_again_until_there_are_enough(golden: Path, serve: Callable[[Reply], str]) -> None:
+    asked: list[str] = []
+
+    def reply(handler: http.server.BaseHTTPRequestHandler, request: dict[str, Any]) -> tuple[int, dict[str, str], bytes]:
+        asked.append(handler.headers["x-probe"])
+        return right(handler, request)
+
+    assert probe(serve(reply), golden, release=7, count=5) is None
+    assert asked == ["rollout"] * 5
+
+
+def test_a_5xx_is_left_to_the_gateways_counters(golden: Path, serve: Callable[[Reply], str]) -> None:
+    assert probe(serve(lambda *_: (500, {}, b"")), golden, release=7, count=5) is None
+
+
+def test_a_wrong_answer_to_a_probe_is_told(golden: Path, serve: Callable[[Reply], str]) -> None:
+    wrong = probe(serve(lambda *_: (200, {"x-release": "6"}, b"{}")), golden, release=7, count=5)
+    assert wrong is not None
+    assert "release 6 answered, expected release 7" in wrong.reason
+
+
+@pytest.mark.parametrize(("status", "code"), [(500, 0), (404, 1)])
+def test_the_command_fails_on_a_wrong_probe_only(golden: Path, serve: Callable[[Reply], str], status: int, code: int) -> None:
+    url = serve(lambda *_: (status, {}, b""))
+    command = [sys.executable, "-m", "serving.replay", "--url", url, "--golden", str(golden), "--release", "7", "--probes", "3"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stdout

@@ -35,7 +35,7 @@ def make(clone: Path, *arguments: str, **environ: str) -> subprocess.CompletedPr
 
 
 @pytest.mark.parametrize(("arguments", "said"), [
-    (["promote"], "MODEL is missing; allowed: a folder of models/ with a model.yaml (iris); example: make promote MODEL=iris RELEASE=2"),
+    (["promote"], "MODEL is missing; allowed: a model of models/ with a model.yaml (iris); example: make promote MODEL=iris RELEASE=2"),
     (["promote", "MODEL=iris"], "RELEASE is missing; allowed: a release's number, 1 or more; example: make promote MODEL=iris RELEASE=2"),
     (["promote", "MODEL=iris", "RELEASE=abc"], "RELEASE=abc is not allowed"),
     (["promote", "MODEL=iris", "RELEASE=0"], "RELEASE=0 is not allowed"),
@@ -48,6 +48,12 @@ def make(clone: Path, *arguments: str, **environ: str) -> subprocess.CompletedPr
     (["up", "STACK=moon"], "STACK=moon is not allowed; allowed: a stack with a Pulumi.<stack>.yaml (dev, local); example: make up STACK="),
     (["up", "STACK="], "STACK is missing"),
     (["status", "STACK=moon"], "make status: STACK=moon"),
+    (["card", "MODEL=iris"], "RELEASE is missing; allowed: a release's number, 1 or more; example: make card MODEL=iris RELEASE=2"),
+    (["new-model"], "NAME is missing; allowed: a letter, then lower-case letters, digits and dashes"),
+    (["new-model", "NAME=Churn"], "NAME=Churn is not allowed"),
+    (["new-model", "NAME=../x"], "NAME=../x is not allowed"),
+    (["new-model", f"NAME={40 * 'x'}"], "at most 39 in all; example: make new-model NAME=churn KIND=tabular"),
+    (["new-model", "NAME=churn", "KIND=image"], "KIND=image is not allowed; allowed: tabular, text or regression"),
     (["logs", "MODEL=rose"], "make logs: MODEL=rose"),
 ])  # fmt: skip
 def test_a_mistake_is_one_line_with_the_way_out(clone: Path, arguments: list[str], said: str) -> None:
@@ -63,10 +69,10 @@ def test_a_mistake_is_one_line_with_the_way_out(clone: Path, arguments: list[str
     "hostile",
     ["$(shell touch pwned)", "$$(touch pwned)", "`touch pwned`", '"; touch pwned; "', "';touch pwned;'", "x\ntouch pwned", "-", "$(HOME)"],
 )
-@pytest.mark.parametrize("variable", ["MODEL", "RELEASE", "STACK", "COMMIT", "UNTIL", "FORCE"])
+@pytest.mark.parametrize("variable", ["MODEL", "RELEASE", "STACK", "COMMIT", "UNTIL", "FORCE", "NAME", "KIND"])
 def test_nothing_given_is_run(clone: Path, hostile: str, variable: str) -> None:
-    target = "release" if variable in ("UNTIL", "FORCE") else "promote"
-    given = {"MODEL": "iris", "RELEASE": "2", variable: hostile}
+    target = {"UNTIL": "release", "FORCE": "release", "NAME": "new-model", "KIND": "new-model"}.get(variable, "promote")
+    given = {"MODEL": "iris", "RELEASE": "2", "NAME": "churn", variable: hostile}
     for ended in (make(clone, target, *(f"{key}={value}" for key, value in given.items())), make(clone, target, **given)):
         assert ended.returncode == 2
         assert f"{variable}=" in ended.stderr
@@ -77,6 +83,9 @@ def test_nothing_given_is_run(clone: Path, hostile: str, variable: str) -> None:
 @pytest.mark.parametrize(("arguments", "command"), [
     (["up"], "python -m pipelines up --stack local"),
     (["up", "STACK=dev"], "python -m pipelines up --stack dev"),
+    (["card", "MODEL=iris", "RELEASE=2"], "--without-engine python -m pipelines card iris 2 --stack local"),
+    (["new-model", "NAME=churn"], "--without-engine python -m pipelines new-model churn"),
+    (["new-model", "NAME=churn-rate", "KIND=text"], "--without-engine python -m pipelines new-model churn-rate text"),
     (["preview"], "python -m pipelines preview --stack local"),
     (["promote", "MODEL=iris", "RELEASE=2"], "python -m pipelines promote iris 2 --stack local"),
     (["promote", "MODEL=iris", "RELEASE=12", "COMMIT=1"], "python -m pipelines promote iris 12 --stack local --commit"),

@@ -1,0 +1,97 @@
+"""Inputs that are numbers: a row is a row of a float64 matrix."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from pipelines.model import Input, Model, as_cell
+
+if TYPE_CHECKING:
+    import numpy
+    import pandas
+
+    Array = numpy.ndarray[Any, Any]
+
+MAX_CORNERS = 16
+
+
+def cast(column: pandas.Series[Any], kind: str) -> pandas.Series[Any]:
+    """The column as numbers when each cell that is filled is one; as it came otherwise."""
+    cells = column.dropna().map(lambda cell: as_cell(cell, kind))
+    return column if cells.isna().any() else column.astype("float64")
+
+
+def features(frame: pandas.DataFrame, names: Sequence[str]) -> Array:
+    """Shape (rows, inputs)."""
+    return frame[list(names)].to_numpy(dtype="float64")
+
+
+def of_rows(rows: Sequence[Sequence[Any]]) -> Array:
+    """Shape (rows, inputs); for no rows, (0, 0)."""
+    import numpy
+
+    return numpy.array(rows, dtype="float64").reshape(len(rows), -1 if rows else 0)
+
+
+def to_rows(features: Array) -> list[list[Any]]:
+    """Lists of floats."""
+    return [[float(value) for value in row] for row in features]
+
+
+def distinct(features: Array) -> Array:
+    """Ascending."""
+    import numpy
+
+    return numpy.unique(features, axis=0)
+
+
+def corners(model: Model, holdout: Array) -> Array:
+    """Rows at the ends of the allowed ranges: all low, all high, then every mix until there are enough."""
+    import numpy
+
+    del holdout
+    ends = [(each.min, each.max) for each in model.inputs.values()]
+    mixes = itertools.islice(itertools.product(*ends), MAX_CORNERS - 1)
+    highest = [high for _, high in ends]
+    return numpy.array([list(mix) for mix in mixes if list(mix) != highest] + [highest])
+
+
+def as_request(model: Model, row: Sequence[Any]) -> dict[str, Any]:
+    """Name -> number, an integer where model.yaml says so."""
+    return {name: int(cell) if each.type == "int" else cell for (name, each), cell in zip(model.inputs.items(), row, strict=True)}
+
+
+def onnx_type(features: Array) -> Any:
+    """Single precision: what runtimes are fast in."""
+    from skl2onnx.common.data_types import FloatTensorType
+
+    return FloatTensorType([None, features.shape[1]])
+
+
+def onnx_options() -> dict[Any, Any]:
+    """None."""
+    return {}
+
+
+def expectations(name: str, each: Input) -> list[Any]:
+    """Filled, numbers, within the range, more than one value."""
+    import great_expectations.expectations as expect
+
+    return [
+        expect.ExpectColumnValuesToNotBeNull(column=name),
+        expect.ExpectColumnValuesToBeOfType(column=name, type_="float64"),
+        expect.ExpectColumnValuesToBeBetween(column=name, min_value=each.min, max_value=each.max),
+        expect.ExpectColumnUniqueValueCountToBeBetween(column=name, min_value=2),
+    ]
+
+
+def measured(frame: pandas.DataFrame, names: Sequence[str]) -> pandas.DataFrame:
+    """The columns themselves."""
+    return frame[list(names)]
+
+
+def measure(name: str) -> str:
+    """The input's own."""
+    return name
