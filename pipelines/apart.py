@@ -11,6 +11,7 @@ import errno
 import multiprocessing
 import multiprocessing.forkserver
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -167,6 +168,9 @@ def _disk_full(error: BaseException | None) -> OSError | None:
     while error is not None:
         if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
             return error
+        if isinstance(error, shutil.Error) and os.strerror(errno.ENOSPC) in str(error):
+            # A folder's copy that met a full disk: a list of texts, one for each file, without a number.
+            return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         error = error.__cause__ or error.__context__
     return None
 

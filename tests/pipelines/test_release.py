@@ -28,7 +28,7 @@ def test_a_first_release_has_all_its_evidence(laboratory: Laboratory) -> None:
     golden = source / "release" / "golden.jsonl"
     assert release.file_digest(golden) == record.golden.digest
     assert len(golden.read_bytes().splitlines()) == record.golden.count
-    assert sorted(path.name for path in source.iterdir()) == ["bentofile.yaml", "release", "service.py", "serving"]
+    assert sorted(path.name for path in source.iterdir()) == ["bentofile.yaml", "release", "requirements.txt", "service.py", "serving"]
 
 
 def test_mlflow_has_the_run_and_a_released_version(laboratory: Laboratory) -> None:
