@@ -51,7 +51,12 @@ def interval(metric: str, answers: Answers, seed: int) -> Interval:
 
 
 def difference(metric: str, challenger: Answers, champion: Answers, seed: int) -> Interval:
-    """Challenger minus champion, on the same rows in every resample.
+    """Challenger minus champion; see ``beside``."""
+    return beside((metric,), challenger, champion, seed)[1][metric]
+
+
+def beside(metrics: Sequence[str], challenger: Answers, champion: Answers, seed: int) -> tuple[dict[str, Interval], dict[str, Interval]]:
+    """The champion's metrics, and challenger minus champion in each, on the same rows in every resample; one pass over the resamples.
 
     Where both gave every row the same label, no resample differs and the interval would be one point, which claims more than the rows tell;
     the rule of three says in what share of the world's rows they may still differ: up to 3 / ``rows``.
@@ -59,14 +64,22 @@ def difference(metric: str, challenger: Answers, champion: Answers, seed: int) -
     import numpy
 
     rows = len(challenger.truth)
-    ones = numpy.ones((1, rows))
-    value = measure(metric, challenger, ones)[0] - measure(metric, champion, ones)[0]
-    spread = [measure(metric, challenger, weights) - measure(metric, champion, weights) for weights in _draws(rows, seed)]
-    found = _summary(value, numpy.concatenate(spread))
-    if metric in OF_LABELS and bool((challenger.predicted == champion.predicted).all()):
-        reach = min(1.0, 3 / rows)
-        return Interval(value=found.value, low=min(found.low, -reach), high=max(found.high, reach))
-    return found
+    both = {metric: _both(metric, challenger, champion, numpy.ones((1, rows))) for metric in metrics}
+    spread: dict[str, list[Array]] = {metric: [] for metric in metrics}
+    for weights in _draws(rows, seed):
+        for metric in metrics:
+            spread[metric].append(_both(metric, challenger, champion, weights))
+    is_same = bool((challenger.predicted == champion.predicted).all())
+    theirs, apart = {}, {}
+    for metric in metrics:
+        (mine, other), (drawn, drawn_other) = both[metric][:, 0], numpy.concatenate(spread[metric], axis=1)
+        theirs[metric] = _summary(other, drawn_other)
+        found = _summary(mine - other, drawn - drawn_other)
+        if metric in OF_LABELS and is_same:
+            reach = min(1.0, 3 / rows)
+            found = Interval(value=found.value, low=min(found.low, -reach), high=max(found.high, reach))
+        apart[metric] = found
+    return theirs, apart
 
 
 def judge(metric: str, found: Interval, *, margin: float, rows: int, minimum_rows: int) -> str:
@@ -161,6 +174,13 @@ def _draws(rows: int, seed: int) -> Iterator[Array]:
         else:
             drawn = [numpy.bincount(random.integers(rows, size=rows), minlength=rows) for _ in range(count)]
             yield numpy.stack(drawn).astype("float64")
+
+
+def _both(metric: str, challenger: Answers, champion: Answers, weights: Array) -> Array:
+    """The metric of both, in two rows."""
+    import numpy
+
+    return numpy.stack([measure(metric, challenger, weights), measure(metric, champion, weights)])
 
 
 def _summary(value: float, spread: Array) -> Interval:

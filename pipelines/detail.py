@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.artifacts import Interval
-from pipelines.bootstrap import Answers, difference, interval
+from pipelines.bootstrap import Answers, beside
 from pipelines.model import METRICS, Model
 from pipelines.rows import BATCH
 
@@ -152,8 +152,7 @@ def read(path: Path) -> Detail:
 def of(holdout: Holdout, model: Model, release: Answers, champion: Answers | None) -> Detail:
     """Of any kind of model, by what its answers hold."""
     metrics: tuple[str, ...] = METRICS[model.output.type]
-    theirs = {} if champion is None else {metric: interval(metric, champion, holdout.seed) for metric in metrics}
-    apart = {} if champion is None else {metric: difference(metric, release, champion, holdout.seed) for metric in metrics}
+    theirs, apart = ({}, {}) if champion is None else beside(metrics, release, champion, holdout.seed)
     if model.output.labels:
         other = None if champion is None else champion.probabilities
         found = of_classes(holdout, model.output.labels, release.truth, release.probabilities, other)

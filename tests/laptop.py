@@ -24,6 +24,7 @@ import yaml
 
 from tests import faulty
 from tests.load import Load
+from toolchain import environment
 
 ROOT = Path(__file__).parents[1]
 FAST = {"steps": [20, 60], "step-seconds": 0.6, "bake-seconds": 0.6, "minimum-sample": 30, "insufficient": "probe"}
@@ -232,6 +233,16 @@ class Laptop:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         assert not left, left
+
+
+def lend_environment(root: Path) -> None:
+    """Give a copy this checkout's Python environment, so that `make` finds it set up (``tests/unit/toolchain`` tests the set-up)."""
+    venv = root / ".venv"
+    venv.mkdir()
+    for path in (ROOT / ".venv").iterdir():
+        if path.name != environment.STAMP:
+            (venv / path.name).symlink_to(path)
+    (venv / environment.STAMP).write_text(environment.fingerprint(root), encoding="utf-8")
 
 
 def wait_until(happened: Any, *, seconds: float = 30, what: str = "") -> None:

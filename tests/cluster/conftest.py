@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.clustered import ClusterStack, clustered
 from tests.laptop import ROOT
 from toolchain.cluster import Place, node
 from toolchain.cluster.node import Node
@@ -29,3 +30,13 @@ def cluster(is_own_cluster: bool) -> Iterator[Node]:
     yield found
     if is_own_cluster:
         subprocess.run([sys.executable, "-m", "toolchain.cluster", "down"], cwd=ROOT, check=True)
+
+
+@pytest.fixture(scope="session")
+def town(cluster: Node, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterStack]:
+    """A stack on the cluster that serves iris 1, with release 2 made and not served yet."""
+    assert cluster.programs()
+    with clustered(tmp_path_factory.mktemp("cluster")) as made:
+        made.up()
+        made.ok("release", "iris", "--stack", made.stack)
+        yield made

@@ -17,5 +17,10 @@ TESTED_BY: dict[str, str] = {
     "make promote MODEL=iris RELEASE=1": f"{JOURNEY}::test_promote_and_go_back",
     "make status": f"{JOURNEY}::test_status_and_logs",
     "make logs": f"{JOURNEY}::test_status_and_logs",
+    "make cluster": "tests/cluster/test_by_make.py::test_make_cluster_again_changes_nothing",
+    "make up STACK=cluster": "tests/cluster/test_by_make.py::test_up_says_where_and_its_request_is_answered",
+    "make promote MODEL=iris RELEASE=2 STACK=cluster": "tests/cluster/test_by_make.py::test_promote_status_logs_and_back",
+    "make release MODEL=iris STACK=cluster": "tests/cluster/test_by_make.py::test_a_release_with_its_image_is_not_made_twice",
+    "make cluster-down": "tests/cluster/test_without_trace.py::test_nothing_is_left_of_it",
     "make down": f"{JOURNEY}::test_down_ends_everything_and_keeps_the_releases",
 }

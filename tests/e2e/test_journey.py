@@ -14,8 +14,7 @@ import pytest
 
 from tests import faulty
 from tests.contracts.files import shell_commands
-from tests.laptop import ROOT, Laptop, laptop
-from toolchain import environment
+from tests.laptop import ROOT, Laptop, laptop, lend_environment
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -65,16 +64,6 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
         (made.root / "up.txt").write_text(copy.run("make up"), encoding="utf-8")
         (made.root / "release.txt").write_text(copy.run("make release MODEL=iris"), encoding="utf-8")
         yield copy
-
-
-def lend_environment(root: Path) -> None:
-    """Give a copy this checkout's Python environment, so that `make` finds it set up (``tests/unit/toolchain`` tests the set-up)."""
-    venv = root / ".venv"
-    venv.mkdir()
-    for path in (ROOT / ".venv").iterdir():
-        if path.name != environment.STAMP:
-            (venv / path.name).symlink_to(path)
-    (venv / environment.STAMP).write_text(environment.fingerprint(root), encoding="utf-8")
 
 
 def commits(checkout: Checkout) -> list[str]:

@@ -89,6 +89,12 @@ def test_a_table_of_a_summary_keeps_its_columns_whatever_the_data_says() -> None
     assert request.replace("\\|", "").count("|") == 4
 
 
+def test_a_summary_holds_no_link_that_the_data_made_up() -> None:
+    found = summary(card(text="![x](http://127.0.0.1/x.png) [y](http://127.0.0.1/y) `code`"))
+    assert "](" not in found
+    assert found.count("`") - found.count("\\`") == 2 * found.count("`champion: ")
+
+
 def test_sections_follow_what_the_evaluation_holds() -> None:
     of_classes, of_values, first = page(card()), page(card(is_regression=True)), page(card(champion=None))
     assert 'id="classes"' in of_classes and 'id="residuals"' not in of_classes
