@@ -65,7 +65,25 @@ def check_interface(work: Work) -> Interface:
                 allowed="wider ranges and more labels; no input added, removed or narrowed, no label dropped",
                 act="undo it, or make a new model beside this one and move its consumers",
             )
+        _check_order(work, [each["name"] for each in before["inputs"]])
     return Interface(digest=of_value(after), compared_with=work.champion)
+
+
+def _check_order(work: Work, before: list[str]) -> None:
+    """The order of the inputs is that of a model's features and of what rows are hashed by.
+
+    In another one the champion would be asked with its columns mixed up, and rows that it has learned from would be held out unnoticed.
+    """
+    after = list(work.model.inputs)
+    if after != before:
+        raise GateFailed(
+            "interface",
+            f"the inputs stand in another order than in release {work.champion}",
+            where=f"models/{work.folder.name}/model.yaml: inputs",
+            got=", ".join(after),
+            allowed=", ".join(before),
+            act="put them back in that order",
+        )
 
 
 def _plain(value: float, kind: str) -> float | int:

@@ -45,7 +45,7 @@ class Step:
 
 STEPS = (
     Step("snapshot", "snapshot.take_snapshot", "snapshot", settings=("batches",)),
-    Step("interface", "interface.check_interface", "interface", settings=("code", "champion")),
+    Step("interface", "interface.check_interface", "interface", version=2, settings=("code", "champion")),
     Step("validate", "validate.validate", "validation", version=2),
     Step("train", "train.train", "trained", apart=True, limit="training", settings=("code", "environment")),
     Step("test", "test.run_tests", "tested", apart=True, limit="tests", settings=("code", "environment")),

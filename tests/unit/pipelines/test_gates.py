@@ -285,6 +285,14 @@ def test_a_narrowed_input_fails_the_interface(work: Make) -> None:
     assert "input 'petal_width_cm' took 0.1 to 30.0, takes 0.1 to 5.0" in str(caught.value)
 
 
+def test_inputs_in_another_order_fail_the_interface(work: Make) -> None:
+    made = work(champion=1)
+    model = work().model
+    write_champion(made, model.model_copy(update={"inputs": dict(reversed(model.inputs.items()))}))
+    with pytest.raises(GateFailed, match="the inputs stand in another order than in release 1"):
+        check_interface(made)
+
+
 def test_a_widened_input_passes(work: Make) -> None:
     made = work(champion=1, **{"inputs.petal_width_cm.max": 50})
     write_champion(made, work().model)
