@@ -107,6 +107,15 @@ def clear_unproven(cluster: Cluster, namespace: str, names: Names) -> list[int]:
     return gone
 
 
+def forget_old_weights(cluster: Cluster, namespace: str, names: Names) -> None:
+    """Take the weights of an earlier canary out of the status of a blue-green Rollout: for their sake Argo Rollouts would keep its pods."""
+    rollout = cluster.get(ROLLOUT, names.rollout, namespace)
+    if rollout is None or "blueGreen" not in rollout["spec"].get("strategy", {}):
+        return
+    if ((rollout.get("status") or {}).get("canary") or {}).get("weights"):
+        cluster.patch(ROLLOUT, names.rollout, namespace, {"status": {"canary": {"weights": None}}}, part="status")
+
+
 def owned(objects: list[Object], owner: Object) -> list[Object]:
     """Those of the objects that belong to this very owner, not to one of the same labels."""
     uid = owner["metadata"]["uid"]

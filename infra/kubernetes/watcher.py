@@ -21,7 +21,7 @@ from pulumi.dynamic import CreateResult, DiffResult, Resource, ResourceProvider,
 from infra.errors import PlatformError, RolloutAborted
 from infra.kubernetes import ledger
 from infra.kubernetes.api import ANALYSIS_RUN, ANALYSIS_TEMPLATE, JOB, POD, REPLICA_SET, ROLLOUT, Cluster, Object, Unreachable, connect
-from infra.kubernetes.guard import clear_unproven, owned
+from infra.kubernetes.guard import clear_unproven, forget_old_weights, owned
 from infra.kubernetes.labels import CONTAINER, RELEASE, Names, selector
 from infra.kubernetes.words import (
     HASH,
@@ -287,6 +287,7 @@ class _Watching:
             pod_hash=situation.hash,
         )
         clear_unproven(self.cluster, self.namespace, self.names)
+        forget_old_weights(self.cluster, self.namespace, self.names)
         if self.names.role == "challenger":
             say(self.names.rollout, f"{self.number} stands ready beside the champion")
         elif old != self.number:

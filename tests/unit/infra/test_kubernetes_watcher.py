@@ -257,6 +257,15 @@ def test_the_guard_spares_what_is_being_rolled_out(monkeypatch: pytest.MonkeyPat
     assert cluster.sets() == {STABLE, CURRENT}
 
 
+@pytest.mark.parametrize(("strategy", "forgets"), [("blueGreen", True), ("canary", False)])
+def test_weights_of_an_earlier_canary_do_not_keep_pods(monkeypatch: pytest.MonkeyPatch, strategy: str, forgets: bool) -> None:
+    switched = rollout(1, promoted(STABLE))
+    switched["spec"]["strategy"] = {strategy: {}}
+    cluster = use(monkeypatch, FakeCluster(switched))
+    guard.forget_old_weights(cluster, "test", Names("iris"))  # type: ignore[arg-type]
+    assert ({"status": {"canary": {"weights": None}}} in cluster.patches) is forgets
+
+
 def test_the_guard_names_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     cluster = use(monkeypatch, FakeCluster())
     news = dict(GUARDED)
