@@ -61,7 +61,7 @@ SCENARIOS = [
         ends="promoted",
         says=("holding", "answers everything"),
         rate=40,
-        config={"rollout": {"insufficient": "hold", "hold-seconds": 60, "minimum-sample": 20, "steps": [50]}},
+        config={"rollout": {"insufficient": "hold", "hold-seconds": 60, "minimum-sample": 150, "steps": [50]}},
     ),
     Scenario(name="does not start", given=faulty.exits, ends="returned", says=("exited while starting", "64 GiB of memory")),
     Scenario(
