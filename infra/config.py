@@ -67,7 +67,7 @@ class RolloutConfig(_Section):
     minimum_sample: int = Field(50, ge=1, le=1_000_000, description="Requests that a verdict needs; fewer are never a pass.")
     insufficient: Insufficient = Field("probe", description="With too few users: probe with golden requests, hold the step, or abort.")
     hold_seconds: float = Field(600, ge=0, le=86_400, description="How long 'hold' waits for users before it goes back.")
-    rollback_window: int = Field(3, ge=0, le=50, description="How many proven releases may come back without steps.")
+    rollback_window: int = Field(3, ge=0, le=50, description="How many releases that served before may come back without steps.")
 
     @field_validator("steps")
     @classmethod

@@ -30,14 +30,6 @@ def declare(config: StackConfig) -> None:
     cluster = provider(config.kubernetes.kubeconfig, config.kubernetes.context)
     platform = Platform("platform", PlatformArgs(kubernetes=config.kubernetes, provider=cluster))
     for name, model in config.models.items():
-        if model.rollout.strategy == "blue-green":
-            raise ConfigError(
-                "blue-green is not to be had in a cluster yet: going back to the release before is not safe there",
-                where=f"{file}: mldelivery:models.{name}.rollout.strategy",
-                got=model.rollout.strategy,
-                allowed="canary (with `steps: []` it switches at once after the golden replay, too)",
-                act=f"change this value in {file}",
-            )
         champion, challenger = records_in_use(config.store(ROOT), name, model, file=file, root=ROOT, kubernetes=config.kubernetes)
         if champion is not None:
             args = ModelServerArgs(

@@ -82,11 +82,12 @@ def _check_fields(cluster: Cluster) -> None:
             )
 
 
-def clear_unproven(cluster: Cluster, namespace: str, names: Names) -> list[int]:
-    """Delete the ReplicaSets of releases that were never proven, and return their numbers.
+def clear_unproven(cluster: Cluster, namespace: str, names: Names, *, window: int) -> list[int]:
+    """Delete the ReplicaSets of releases that may not come back at once, and return the numbers of those that were never proven.
 
     Argo Rollouts takes every ReplicaSet that is older than the stable one for a release that may come back without verification; one that
-    was aborted must not be such. The stable one, and the one that is being rolled out right now, stay.
+    was aborted must not be such, nor one that was proven before the last ``window`` others. The stable one stays, and the one that is being
+    rolled out right now.
     """
     rollout = cluster.get(ROLLOUT, names.rollout, namespace)
     if rollout is None:
@@ -100,10 +101,12 @@ def clear_unproven(cluster: Cluster, namespace: str, names: Names) -> list[int]:
     for replica_set in owned(cluster.find(REPLICA_SET, namespace, selector(names)), rollout):
         release = release_of(replica_set["spec"].get("template", {}))
         is_next = not is_observed and release == asked
-        if release_hash(replica_set) in kept or is_next or account.has_proven(release_hash(replica_set)):
+        own_hash = release_hash(replica_set)
+        if own_hash in kept or is_next or account.may_return(own_hash, window=window):
             continue
         cluster.delete(REPLICA_SET, replica_set["metadata"]["name"], namespace)
-        gone.append(release or 0)
+        if not account.has_proven(own_hash):
+            gone.append(release or 0)
     return gone
 
 
@@ -147,7 +150,7 @@ class RolloutGuardProvider(ResourceProvider):
         cluster = connect(props.get("kubeconfig"), props.get("context"))
         check_cluster(cluster, props["namespace"])
         names = _names(props)
-        gone = clear_unproven(cluster, props["namespace"], names)
+        gone = clear_unproven(cluster, props["namespace"], names, window=int(props["rollback_window"]))
         if gone:
             say(names.rollout, f"forgot {', '.join(map(str, sorted(gone)))}, never proven here")
 

@@ -49,6 +49,11 @@ class Ledger:
         """Whether pods of exactly this template have proven themselves."""
         return any(entry.hash == pod_hash for entry in self.proven)
 
+    def may_return(self, pod_hash: str, *, window: int) -> bool:
+        """Whether pods of this template serve now, or are among the last ``window`` others that have proven themselves."""
+        others = [entry.hash for entry in self.proven if entry.release != self.serving]
+        return pod_hash in [*(entry.hash for entry in self.proven if entry.release == self.serving), *others[:window]]
+
 
 def name(rollout: str) -> str:
     """Name of the ConfigMap of a Rollout."""

@@ -200,6 +200,8 @@ def rollout(workload: Workload) -> Manifest:
     """The Rollout: updated in place, never replaced. Which stages it walks comes from the same policy as on every other target."""
     policy = workload.policy
     strategy = {"canary": canary(workload)} if policy.strategy == "canary" else {"blueGreen": blue_green(workload)}
+    # With blue-green, Argo Rollouts skips the analysis within its window, and then waits for it: the watch lets a proven one through.
+    has_window = policy.rollback_window > 0 and policy.strategy == "canary"
     spec: Manifest = {
         # With an autoscaler the count is its alone; a number here would undo its work with each update.
         **({"replicas": workload.replicas} if workload.autoscale is None else {}),
@@ -207,7 +209,7 @@ def rollout(workload: Workload) -> Manifest:
         "revisionHistoryLimit": policy.rollback_window + 2,
         "progressDeadlineSeconds": math.ceil(workload.ready_seconds) + PULL_SECONDS,
         "progressDeadlineAbort": True,
-        **({"rollbackWindow": {"revisions": policy.rollback_window}} if policy.rollback_window else {}),
+        **({"rollbackWindow": {"revisions": policy.rollback_window}} if has_window else {}),
         "selector": {"matchLabels": selector(workload.names)},
         "template": pod_template(workload),
         "strategy": strategy,

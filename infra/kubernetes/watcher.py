@@ -2,7 +2,7 @@
 
 Whoever runs ``pulumi up`` may die at any moment: the controller goes on by itself, and the next update only looks. The watch changes a
 Rollout in three cases, each as Argo's own command line does: it aborts one whose pods can't start or whose wait for users is over, tries
-one again whose abort was reported, and promotes a release at once over one that never served.
+one again whose abort was reported, and promotes a release at once that has proven itself, or over one that never served.
 """
 
 from __future__ import annotations
@@ -137,6 +137,7 @@ class _Watching:
         self.last: object = None
         self.held_since: float | None = None
         self.aborted_by_watch = ""
+        self.is_promoted_at_once = False
 
     def run(self) -> None:
         """Follow to the end. Raises RolloutAborted when it went back, PlatformError when it can't be followed."""
@@ -266,7 +267,7 @@ class _Watching:
 
     def finish(self, situation: Situation) -> None:
         """Verify what Argo Rollouts did not, and put on record that the release serves."""
-        is_back = self.account.has_proven(situation.hash)
+        is_back = self.may_return(situation)
         old = self.old if self.old is not None else self.before
         if not is_back and not any(found.judgement and found.judgement.verdict == "pass" for found in situation.judged):
             self.old = old = None if not self.account.proven else old
@@ -286,7 +287,7 @@ class _Watching:
             image=self.props["wiring"]["image"],
             pod_hash=situation.hash,
         )
-        clear_unproven(self.cluster, self.namespace, self.names)
+        clear_unproven(self.cluster, self.namespace, self.names, window=self.policy.rollback_window)
         forget_old_weights(self.cluster, self.namespace, self.names)
         if self.names.role == "challenger":
             say(self.names.rollout, f"{self.number} stands ready beside the champion")
@@ -384,7 +385,19 @@ class _Watching:
         never_served = self.before is None and not self.account.proven
         if situation.old is not None and never_served and not self.is_serving(situation.old):
             self.say_once(f"{situation.old} never served; {self.number} takes its place without steps")
-            self.cluster.patch(ROLLOUT, self.names.rollout, self.namespace, {"status": {"promoteFull": True}}, part="status")
+            self.promote_at_once()
+        elif situation.old is not None and not self.is_promoted_at_once and self.may_return(situation):
+            # Argo's own window knows only releases that are older than the present one, and is no help with blue-green.
+            self.is_promoted_at_once = True
+            self.promote_at_once()
+
+    def may_return(self, situation: Situation) -> bool:
+        """Whether these pods have proven themselves lately, so that they take over without steps."""
+        return self.account.may_return(situation.hash, window=self.policy.rollback_window)
+
+    def promote_at_once(self) -> None:
+        """Let the release take over as soon as its pods are ready."""
+        self.cluster.patch(ROLLOUT, self.names.rollout, self.namespace, {"status": {"promoteFull": True}}, part="status")
 
     def is_serving(self, release: int) -> bool:
         found = self.cluster.find(REPLICA_SET, self.namespace, selector(self.names))

@@ -23,8 +23,9 @@ class Ledger:
     last_return: dict[str, Any] | None = None
 
     def is_proven(self, release: int, digest: str, *, window: int) -> bool:
-        """Whether this very release has baked here before, within the last ``window`` proven ones."""
-        return (release, digest) in self.proven[:window]
+        """Whether this very release serves now, or is among the last ``window`` others that have baked here."""
+        others = [entry for entry in self.proven if entry[0] != self.serving]
+        return (release, digest) in [*(entry for entry in self.proven if entry[0] == self.serving), *others[:window]]
 
 
 def read(model: str) -> Ledger:

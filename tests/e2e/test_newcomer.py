@@ -28,7 +28,7 @@ def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laptop]:
 
 
 @pytest.mark.timeout(900)
-def test_from_a_name_to_an_answer(newcomer: Laptop, record_property: Any) -> None:
+def test_from_a_name_to_an_answer(newcomer: Laptop) -> None:
     served: dict[str, dict[str, Any]] = {}
     for name, (kind, row) in MODELS.items():
         started = time.monotonic()
@@ -40,7 +40,6 @@ def test_from_a_name_to_an_answer(newcomer: Laptop, record_property: Any) -> Non
         newcomer.up()
         status, headers, answer = newcomer.ask({"rows": [row]}, path=f"/{name}/predict")
         seconds = time.monotonic() - started
-        record_property(f"seconds from a name to an answer, {kind}", round(seconds, 1))
         print(f"{kind}: {seconds:.1f} s from a name to an answer")
         assert (status, headers["x-release"]) == (200, "1"), answer
         assert newcomer.ok("card", name, "1").strip() == str(newcomer.store / "releases" / name / "1.html")

@@ -83,6 +83,11 @@ def test_proven_releases_come_back_within_the_window(window: int, expected: obje
     assert spec["revisionHistoryLimit"] > window
 
 
+def test_blue_green_has_no_window_of_argos_own() -> None:
+    # Within its window Argo Rollouts skips the analysis before the switch, and then waits for it until the deadline.
+    assert "rollbackWindow" not in manifests.rollout(workload(model(rollout={"strategy": "blue-green"})))["spec"]
+
+
 def test_an_autoscaler_alone_says_how_many_pods_there_are() -> None:
     scaled = model(replicas=2, autoscale={"maximum": 6})
     found = manifests.autoscaler(workload(scaled), scaled.autoscale) if scaled.autoscale else {}

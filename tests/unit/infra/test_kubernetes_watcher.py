@@ -27,7 +27,8 @@ from tests.unit.infra.fake_cluster import (
     under_way,
 )
 
-GUARDED = {"kubeconfig": None, "context": None, "namespace": "test", "model": "iris", "role": "champion", "champion": 2, "image": "i"}
+WHERE = {"kubeconfig": None, "context": None, "namespace": "test"}
+GUARDED = {**WHERE, "model": "iris", "role": "champion", "champion": 2, "image": "i", "rollback_window": 3}
 GOLDEN = {"name": "golden", "measurements": [{"metadata": {"job-name": "job"}}]}
 TOLD = "41 of 41 golden requests answered as recorded by release 2, in 0.05 s"
 ABORTED = {"abort": True, "abortedAt": "2026-01-01T00:00:09Z", "phase": "Degraded", "message": "RolloutAborted: Rollout aborted update"}
@@ -251,9 +252,43 @@ def test_the_guard_clears_what_was_never_proven(monkeypatch: pytest.MonkeyPatch,
     assert "iris: forgot 2, never proven here" in capfd.readouterr().out
 
 
+def test_the_guard_leaves_to_argo_only_what_is_within_the_window(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    proven = {5: "oldest", 1: STABLE, 6: "other", 7: "last"}
+    cluster = use(monkeypatch, FakeCluster(rollout(7, promoted("last"))), proven=proven)
+    cluster.put(REPLICA_SET, *(replica_set(release, pod_hash) for release, pod_hash in proven.items()))
+    RolloutGuardProvider().create({**GUARDED, "rollback_window": 2})
+    assert cluster.sets() == {STABLE, "other", "last"}
+    assert "forgot 2, never proven here" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("window", "pod_hash", "expected"),
+    [(0, "serves", True), (0, "before", False), (1, "before", True), (1, "oldest", False), (2, "oldest", True), (2, "unknown", False)],
+)
+def test_the_window_counts_the_others_that_are_proven(window: int, pod_hash: str, expected: bool) -> None:
+    proven = tuple(ledger.Proven(number, "i", found, "") for number, found in ((3, "serves"), (2, "before"), (1, "oldest")))
+    assert ledger.Ledger(serving=3, proven=proven).may_return(pod_hash, window=window) is expected
+
+
+@pytest.mark.parametrize(("window", "is_fast"), [(3, True), (0, False)])
+def test_a_proven_release_takes_over_without_steps_on_request(monkeypatch: pytest.MonkeyPatch, window: int, is_fast: bool) -> None:
+    cluster = use(monkeypatch, FakeCluster(rollout(2, under_way())), proven={2: CURRENT, 1: STABLE})
+    cluster.script = [with_runs(under_way()), with_runs(under_way()), with_runs(promoted(CURRENT))]
+    if is_fast:
+        RolloutWatchProvider().update("", props(1), props(2, rollback_window=window))
+        assert cluster.patches.count({"status": {"promoteFull": True}}) == 1
+    else:
+        # Nothing was judged: without the window it is verified like any other.
+        with pytest.raises(PlatformError, match="no AnalysisTemplate"):
+            RolloutWatchProvider().update("", props(1), props(2, rollback_window=window))
+        assert {"status": {"promoteFull": True}} not in cluster.patches
+
+
 def test_the_guard_spares_what_is_being_rolled_out(monkeypatch: pytest.MonkeyPatch) -> None:
     cluster = use(monkeypatch, FakeCluster(rollout(2, under_way(20))))
-    assert guard.clear_unproven(cluster, "test", Names("iris")) == []  # type: ignore[arg-type]
+    assert guard.clear_unproven(cluster, "test", Names("iris"), window=3) == []  # type: ignore[arg-type]
     assert cluster.sets() == {STABLE, CURRENT}
 
 
