@@ -46,6 +46,11 @@ def leaf(model: str, release: int) -> str:
     return f"{model}-{release}"
 
 
+def live_name(model: str) -> str:
+    """Name of the service that parts champion and challenger."""
+    return f"{model}-live"
+
+
 def probe_leaf(model: str, release: int) -> str:
     """Name of the service that probes go to: the same servers, counted apart."""
     return f"{model}-{release}-probe"
@@ -62,7 +67,7 @@ def services(route: Route) -> dict[str, dict[str, Any]]:
     tree: dict[str, dict[str, Any]] = {leaf(route.model, release): _servers(route, release) for release in used}
     top = _weighted(tree, f"{route.model}-rollout", {leaf(route.model, release): weight for release, weight in route.weights.items()})
     if route.challenger is not None:
-        top = _weighted(tree, f"{route.model}-live", {top: 100 - route.share, leaf(route.model, route.challenger): route.share})
+        top = _weighted(tree, live_name(route.model), {top: 100 - route.share, leaf(route.model, route.challenger): route.share})
     if route.shadow is not None:
         tree[route.model] = {
             "mirroring": {

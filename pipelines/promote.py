@@ -13,7 +13,7 @@ from pathlib import Path
 from infra.config import PROJECT, KubernetesConfig, ModelConfig, StackConfig, file_name, load
 from infra.errors import ConfigError, DeliveryError, PlatformError, RolloutAborted
 from infra.records import checked, records_in_use
-from infra.release import numbers
+from infra.release import Release, numbers
 from pipelines.engine import Ended, Engine
 from pipelines.number import replace_champion
 from pipelines.recover import recover
@@ -130,8 +130,24 @@ def push_images(root: Path, stack: str, config: StackConfig, cluster: Kubernetes
     store = config.store(root)
     for name, model in config.models.items():
         for record in records_in_use(store, name, model, file=file_name(stack), root=root, kubernetes=cluster):
-            if record is not None:
+            if record is None:
+                continue
+            try:
                 push(store, record, cluster.registry)
+            except PlatformError as error:
+                # A registry that is down must not stand in the way of a return.
+                if not _has_run(cluster, record):
+                    raise
+                print(f"warning: {error}\n{name} {record.release} has served in this cluster before: going on", flush=True)
+
+
+def _has_run(cluster: KubernetesConfig, record: Release) -> bool:
+    """Whether the cluster has proven exactly this image as the model's champion, so that its nodes should hold it."""
+    from infra.kubernetes import api, ledger
+    from infra.kubernetes.labels import Names, image
+
+    account = ledger.read(api.connect(cluster.kubeconfig, cluster.context), cluster.namespace, Names(record.model).rollout)
+    return image(cluster.registry, record.image or "") in {entry.image for entry in account.proven}
 
 
 def _go_back(root: Path, stack: str, model: str, *, old: int | None, number: int, commit: bool, moved: bool, reason: str) -> None:

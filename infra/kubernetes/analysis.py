@@ -68,11 +68,6 @@ def golden(names: Names, namespace: str) -> Manifest:
     return _template(names, names.golden, namespace, ["release", "image"], [_job_metric("golden", job)])
 
 
-def probe(watch: Watch) -> Manifest:
-    """AnalysisTemplate of the probes alone; ``traffic`` holds the same metric where the policy asks for it."""
-    return _template(watch.names, watch.names.probe, watch.namespace, ["release", "image"], [_probe_metric(watch)])
-
-
 def traffic(watch: Watch) -> Manifest:
     """AnalysisTemplate of a watched stage. Its arguments are those of ``stage_arguments``."""
     policy = watch.policy

@@ -7,12 +7,12 @@ from typing import Any
 import pulumi
 from pulumi.dynamic import CheckResult, CreateResult, DiffResult, Resource, ResourceProvider, UpdateResult
 
+from infra.driver import say
 from infra.errors import PlatformError
 from infra.kubernetes import ledger
 from infra.kubernetes.api import CONFIG_MAP, CRD, JOB, POD, REPLICA_SET, ROLLOUT, Cluster, Kind, Object, connect
 from infra.kubernetes.labels import Names, selector
 from infra.kubernetes.words import release_hash, release_of
-from infra.local.walker import say
 
 NEEDED_KINDS = {
     "argoproj.io/v1alpha1": ({"rollouts", "analysisruns", "analysistemplates"}, "Argo Rollouts", "1.8"),

@@ -60,7 +60,7 @@ class Names:
 
     @property
     def probe(self) -> str:
-        """AnalysisTemplate that sends golden requests through the gateway; also the IngressRoute that they take."""
+        """IngressRoute of the golden requests that a rollout sends through the gateway."""
         return f"{self.rollout}-probe"
 
     @property

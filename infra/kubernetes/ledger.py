@@ -9,9 +9,9 @@ import json
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+from infra.driver import now
 from infra.kubernetes.api import CONFIG_MAP, Kind
 from infra.kubernetes.labels import labels
-from infra.local.ledger import now
 
 KEY = "ledger"
 KEPT = 50

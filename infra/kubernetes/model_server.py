@@ -93,7 +93,7 @@ def _templates(watch: analysis.Watch) -> list[manifests.Manifest]:
     golden = analysis.golden(watch.names, watch.namespace)
     if watch.names.role == "challenger":
         return [golden]
-    return [golden, analysis.traffic(watch), *([analysis.probe(watch)] if watch.policy.insufficient == "probe" else [])]
+    return [golden, analysis.traffic(watch)]
 
 
 def _rolled(args: ModelServerArgs, role: Role, record: Release) -> _RolledArgs:

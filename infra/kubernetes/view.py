@@ -7,7 +7,8 @@ from typing import Any
 from infra.kubernetes import ledger
 from infra.kubernetes.api import REPLICA_SET, ROLLOUT, Cluster, Kind, Object
 from infra.kubernetes.labels import Names, selector
-from infra.kubernetes.words import release_of_hash
+from infra.kubernetes.words import release_of, release_of_hash
+from infra.route import live_name
 
 TRAEFIK_SERVICE = Kind("traefik.io/v1alpha1", "traefikservices")
 
@@ -25,7 +26,21 @@ def view(cluster: Cluster, namespace: str, model: str) -> dict[str, Any]:
         return {**found, "traffic": {}, "health": "no route"}
     weights = cluster.get(TRAEFIK_SERVICE, names.weights, namespace)
     sets = cluster.find(REPLICA_SET, namespace, selector(names))
-    return {**found, "traffic": traffic(rollout, weights, sets, names), "health": health(rollout)}
+    shares = traffic(rollout, weights, sets, names)
+    beside = Names(model, "challenger")
+    challenger = cluster.get(ROLLOUT, beside.rollout, namespace)
+    live = cluster.get(TRAEFIK_SERVICE, live_name(model), namespace)
+    if challenger is not None and live is not None:
+        shares = with_challenger(shares, release_of(challenger["spec"]["template"]), live, beside)
+    return {**found, "traffic": shares, "health": health(rollout)}
+
+
+def with_challenger(shares: dict[str, int], release: int | None, live: Object, beside: Names) -> dict[str, int]:
+    """Percent by release where a challenger has its share: what is left is the champion's, in the proportions that it has."""
+    members = live["spec"]["weighted"]["services"]
+    share = sum(int(member.get("weight") or 0) for member in members if member["name"] == beside.stable)
+    left = {found: round(percent * (100 - share) / 100) for found, percent in shares.items()}
+    return {**left, str(release): left.get(str(release), 0) + share}
 
 
 def traffic(rollout: Object, weights: Object | None, sets: list[Object], names: Names) -> dict[str, int]:

@@ -8,16 +8,13 @@ one again whose abort was reported, and promotes a release at once that has prov
 from __future__ import annotations
 
 import contextlib
-import importlib
-import os
-import threading
 import time
 from typing import Any
 
-import psutil
 import pulumi
 from pulumi.dynamic import CreateResult, DiffResult, Resource, ResourceProvider, UpdateResult
 
+from infra.driver import attend, engine_process, is_interrupted, now, say
 from infra.errors import PlatformError, RolloutAborted
 from infra.kubernetes import ledger
 from infra.kubernetes.api import ANALYSIS_RUN, ANALYSIS_TEMPLATE, JOB, POD, REPLICA_SET, ROLLOUT, Cluster, Object, Unreachable, connect
@@ -38,9 +35,6 @@ from infra.kubernetes.words import (
     runs_of,
     wanted_logs,
 )
-from infra.local.daemon import is_alive
-from infra.local.ledger import now
-from infra.local.walker import INTERRUPT, engine_process, say
 from infra.rollout import Judgement, Policy, Slo
 
 TICK_SECONDS = 0.2
@@ -64,7 +58,7 @@ class RolloutWatchProvider(ResourceProvider):
     serialize_as_secret_always = False
 
     def configure(self, _req: Any) -> None:
-        _attend(engine_process())
+        attend(engine_process(), ("kubernetes.client", "kubernetes.config"))
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
         if any(olds.get(key) != value for key, value in news.items() if value is not None):
@@ -477,10 +471,7 @@ class _Watching:
 
     def check_interrupted(self) -> None:
         """Stop watching at once when a person wants so: the controller needs nobody to watch it."""
-        is_interrupted = self.engine is not None and not is_alive(self.engine)
-        with contextlib.suppress(OSError):
-            is_interrupted = is_interrupted or INTERRUPT.stat().st_mtime > self.began
-        if is_interrupted:
+        if is_interrupted(self.engine, since=self.began):
             raise PlatformError(
                 f"no longer watched, as asked; Argo Rollouts goes on with {self.number} by itself",
                 where=f"{self.names.rollout} {self.old or self.before or 'none'} -> {self.number}",
@@ -534,19 +525,3 @@ def _policy(props: dict[str, Any]) -> Policy:
 
 def _number(value: Any) -> int | None:
     return None if value is None else int(value)
-
-
-def _attend(engine: psutil.Process | None) -> None:
-    """Warm up in the background what a watch imports, and end this process some time after its engine was killed: nobody tells a plugin."""
-
-    def wait() -> None:
-        importlib.import_module("kubernetes.client")
-        importlib.import_module("kubernetes.config")
-        if engine is None:
-            return
-        while is_alive(engine):
-            time.sleep(0.5)
-        time.sleep(5)
-        os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()

@@ -17,6 +17,7 @@ from typing import Any
 import psutil
 from supervisor.xmlrpc import SupervisorTransport
 
+from infra.driver import is_alive
 from infra.errors import PlatformError
 from infra.local import place
 
@@ -217,14 +218,6 @@ def end(processes: Sequence[psutil.Process], *, patience_seconds: float) -> None
     for process in alive:
         with contextlib.suppress(psutil.Error):
             process.kill()
-
-
-def is_alive(process: psutil.Process) -> bool:
-    """Whether a process still runs; one that ended and waits for its parent does not."""
-    try:
-        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.Error:
-        return False
 
 
 def _is_daemon_or_program(process: psutil.Process) -> bool:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
+from infra.driver import now
 from infra.local import place
 
 
@@ -68,11 +68,6 @@ def note(model: str, event: str, **facts: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps({"at": now(), "event": event, **facts}) + "\n")
-
-
-def now() -> str:
-    """The time, as written everywhere: UTC, ISO 8601, whole seconds."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _write(model: str, ledger: Ledger) -> None:

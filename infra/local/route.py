@@ -8,8 +8,9 @@ from typing import Any
 import pulumi
 from pulumi.dynamic import CreateResult, DiffResult, Resource, ResourceProvider, UpdateResult
 
+from infra.driver import attend, engine_process
 from infra.local import gateway, ledger, place
-from infra.local.walker import Change, attend, engine_process, walk
+from infra.local.walker import WARM, Change, walk
 from infra.rollout import Policy, Slo
 from infra.route import Route
 
@@ -23,7 +24,7 @@ class RouteProvider(ResourceProvider):
     serialize_as_secret_always = False
 
     def configure(self, _req: Any) -> None:
-        attend(engine_process())
+        attend(engine_process(), WARM)
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
         if any(olds.get(key) != value for key, value in news.items()):

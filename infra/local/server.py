@@ -8,11 +8,12 @@ from typing import Any
 import pulumi
 from pulumi.dynamic import CreateResult, DiffResult, Resource, ResourceProvider, UpdateResult
 
+from infra.driver import attend, engine_process
 from infra.errors import ReleaseError
 from infra.local import daemon, place
 from infra.local.place import HOST
 from infra.local.process import free_port, is_ready, promised_ports, run
-from infra.local.walker import attend, engine_process
+from infra.local.walker import WARM
 from infra.release import tree_digest
 
 DRAIN_SECONDS = 0.3
@@ -33,7 +34,7 @@ class ReleaseServerProvider(ResourceProvider):
     serialize_as_secret_always = False
 
     def configure(self, _req: Any) -> None:
-        attend(engine_process())
+        attend(engine_process(), WARM)
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
         is_same = all(olds.get(key) == value for key, value in news.items() if value is not None)

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
-import os
 import secrets
-import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import psutil
-
+from infra.driver import engine_process, is_alive, is_interrupted, say
 from infra.errors import PlatformError, RolloutAborted
-from infra.local import daemon, gateway, ledger, place
+from infra.local import gateway, ledger, place
 from infra.local.place import HOST
 from infra.local.verification import Prober, verify
 from infra.rollout import Judgement, Policy, Rollout, Stage, begin, judge
@@ -25,8 +21,8 @@ TICK_SECONDS = 0.2
 PROBES_PER_REQUEST_OF_SAMPLE = 2
 """Probes are bounded: at most this many times the minimum sample in a stage."""
 
-INTERRUPT = place.ROLLOUTS / "interrupt"
-"""Written by the command that drives the engine when a person presses Ctrl-C: the engine itself waits for a running update."""
+WARM = ("prometheus_client.parser", "serving.replay")
+"""What a walk imports: done beforehand, while a server starts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,11 +215,10 @@ class _Walk:
             ledger.record_return(model, gone_from=self.change.new, back_to=self.change.old, reason=self.rollout.reason)
 
     def check_interrupted(self) -> None:
-        if self.engine is not None and not daemon.is_alive(self.engine):
+        if self.engine is not None and not is_alive(self.engine):
             raise _Interrupted("the command that drove this rollout was killed")
-        with contextlib.suppress(OSError):
-            if INTERRUPT.stat().st_mtime > self.began:
-                raise _Interrupted("interrupted by Ctrl-C")
+        if is_interrupted(self.engine, since=self.began):
+            raise _Interrupted("interrupted by Ctrl-C")
 
     def line(self, stage: Stage, judgement: Judgement, seconds: float) -> str:
         number = self.rollout.stages.index(stage) + 1
@@ -249,37 +244,3 @@ class _Walk:
 
 class _Interrupted(Exception):
     """The rollout may not go on, through no fault of the release."""
-
-
-def say(model: str, text: str) -> None:
-    """Print one line of progress; the engine shows it live."""
-    print(f"{model}: {text}", flush=True)
-
-
-def engine_process() -> psutil.Process | None:
-    """The nearest ancestor that is the Pulumi engine; None where this does not run under one."""
-    with contextlib.suppress(psutil.Error):
-        for parent in psutil.Process(os.getpid()).parents():
-            if parent.name() == "pulumi":
-                return parent
-    return None
-
-
-def attend(engine: psutil.Process | None) -> None:
-    """Prepare this process for a walk, in the background, while a server starts; and end it some time after its engine was killed.
-
-    A plugin is not told of its engine's end, and would stay for ever.
-    """
-
-    def wait() -> None:
-        importlib.import_module("prometheus_client.parser")
-        importlib.import_module("serving.replay")
-        if engine is None:
-            return
-        while daemon.is_alive(engine):
-            time.sleep(0.5)
-        # A walk notices by itself and puts the weights back under its model's lock: give it the time.
-        time.sleep(5)
-        os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from infra import driver
 from infra.config import ClusterGatewayConfig, ResourcesConfig
 from infra.errors import PlatformError, RolloutAborted
 from infra.kubernetes import analysis, gateway, ledger, manifests
@@ -26,7 +27,6 @@ from infra.kubernetes.guard import RolloutGuardProvider, check_cluster
 from infra.kubernetes.labels import Names, image, selector
 from infra.kubernetes.watcher import RolloutWatchProvider, is_settled
 from infra.kubernetes.words import release_of
-from infra.local import walker
 from infra.release import Release, load
 from infra.rollout import Policy, Slo
 from pipelines.image import push
@@ -202,8 +202,8 @@ def interrupted_after(seconds: float) -> Iterator[None]:
     """What the command line does on Ctrl-C, a while from now."""
 
     def note() -> None:
-        walker.INTERRUPT.parent.mkdir(parents=True, exist_ok=True)
-        walker.INTERRUPT.write_text("test", encoding="utf-8")
+        driver.INTERRUPT.parent.mkdir(parents=True, exist_ok=True)
+        driver.INTERRUPT.write_text("test", encoding="utf-8")
 
     timer = threading.Timer(seconds, note)
     timer.start()
@@ -211,7 +211,7 @@ def interrupted_after(seconds: float) -> Iterator[None]:
         yield
     finally:
         timer.join()
-        walker.INTERRUPT.unlink(missing_ok=True)
+        driver.INTERRUPT.unlink(missing_ok=True)
 
 
 def test_the_first_release_is_verified_before_its_route(place: Place) -> None:

@@ -22,6 +22,9 @@ ENGINELESS = ("pipelines", "serving", "models")
 # The one way from infra to the code inside a release: its golden replay.
 ALLOWED_SERVING = "serving.replay"
 # Each costs 0.3 to 14 seconds to import, or much memory in every server.
+TARGETS = (("infra.local", "infra.kubernetes"), ("infra.kubernetes", "infra.local"))
+"""A target knows nothing of another: what both need lies beside them."""
+
 HEAVY = (
     "mlflow",
     "sklearn",
@@ -124,7 +127,8 @@ def wrong_directions(tree: Tree) -> list[str]:
             target = item.module.split(".")[0]
             is_forbidden = target in NEVER.get(part, ()) or (target == "tests" and part != "tests")
             is_past_replay = part == "infra" and target == "serving" and not _is_within(item.module, ALLOWED_SERVING)
-            if is_forbidden or is_past_replay:
+            is_other_target = any(_is_within(name, one) and _is_within(item.module, other) for one, other in TARGETS)
+            if is_forbidden or is_past_replay or is_other_target:
                 violations.append(f"{path}:{item.line}: {part} imports {item.module}")
     return violations
 

@@ -32,6 +32,8 @@ def test_no_part_imports_what_it_must_not_know() -> None:
         ("infra.config", "import pipelines.release"),
         ("infra.local.route", "from serving.model import Model"),
         ("infra.local.route", "from serving import app"),
+        ("infra.kubernetes.guard", "from infra.local.walker import say"),
+        ("infra.local.walker", "from infra.kubernetes import ledger"),
         ("serving.app", "from infra.errors import DeliveryError"),
         ("serving.app", "def f():\n    import pipelines"),
         ("stacks.local", "import models.iris.train"),

@@ -76,7 +76,6 @@ def everything(config: ModelConfig) -> list[Manifest]:
         *scaled,
         analysis.golden(work.names, "mldelivery"),
         analysis.traffic(seen),
-        analysis.probe(seen),
         manifests.rollout(work),
         gateway.inner(way),
         *gateway.middlewares(way),

@@ -154,7 +154,8 @@ def test_the_golden_replay_is_one_attempt_with_an_end_from_the_releases_own_imag
 
 def test_probes_go_through_the_gateway_and_make_a_sample_whole() -> None:
     config = model(rollout={"minimum-sample": 70})
-    command = analysis.probe(watch(config))["spec"]["metrics"][0]["provider"]["job"]["spec"]["template"]["spec"]["containers"][0]["command"]
+    probe = next(metric for metric in analysis.traffic(watch(config))["spec"]["metrics"] if metric["name"] == "probe")
+    command = probe["provider"]["job"]["spec"]["template"]["spec"]["containers"][0]["command"]
     assert command[command.index("--probes") + 1] == "70"
     assert command[command.index("--url") + 1] == "http://traefik.test:8082/mldelivery/iris"
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from infra import driver
 from infra.errors import PlatformError, RolloutAborted
 from infra.kubernetes import guard, ledger, watcher
 from infra.kubernetes.api import ANALYSIS_RUN, ANALYSIS_TEMPLATE, CRD, JOB, POD, REPLICA_SET, Object, Unreachable
@@ -37,7 +38,7 @@ ABORTED = {"abort": True, "abortedAt": "2026-01-01T00:00:09Z", "phase": "Degrade
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(watcher, "TICK_SECONDS", 0.001)
-    monkeypatch.setattr(watcher, "INTERRUPT", tmp_path / "interrupt")
+    monkeypatch.setattr(driver, "INTERRUPT", tmp_path / "interrupt")
 
 
 def use(monkeypatch: pytest.MonkeyPatch, cluster: FakeCluster, *, proven: dict[int, str] | None = None) -> FakeCluster:
