@@ -74,8 +74,8 @@ test: ## every test, phase by phase
 check: ## what must hold before a commit: ruff, mypy --strict, the repository's contracts
 	@exec toolchain/run --without-engine python -m toolchain.check
 
-bench: ## measure speed and memory, as ratios
-	@exec toolchain/run python -m tests.bench
+bench: ## measure speed and memory, as ratios; PARTS=cluster: promotions in the running cluster
+	@exec toolchain/run python -m tests.bench $(PARTS)
 
 demo: ## the journey from a first release to a promotion and a return, narrated
 	@exec toolchain/run python -m pipelines demo

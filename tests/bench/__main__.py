@@ -21,7 +21,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from tests.bench import idle, promotion, stack, traffic
+from tests.bench import cluster, idle, promotion, stack, traffic
 from tests.bench.ground import FULL, QUICK, Ground
 from tests.bench.row import Row, table
 
@@ -32,25 +32,31 @@ PARTS: dict[str, Callable[[Ground], Sequence[Row]]] = {
     "promotion": promotion.measure,
     "traffic": traffic.measure,
     "stack": stack.measure,
+    "cluster": cluster.measure,
 }
+ON_REQUEST = ("cluster",)
+"""Measured only where it is named: it needs a running cluster."""
 
 
 def main(arguments: list[str]) -> int:
     """Measure, print the table, write the file."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Speed and memory, as ratios within one run.")
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"only these of: serving, {', '.join(PARTS)}")
+    allowed = f"only these of: serving, {', '.join(PARTS)}; {', '.join(ON_REQUEST)} only if named"
+    parser.add_argument("parts", nargs="*", metavar="PART", help=allowed)
     parser.add_argument("--json", type=Path, default=ROOT / ".local" / "bench.json", metavar="FILE", help="default: .local/bench.json")
     parser.add_argument("--quick", action="store_true", help="few repetitions and small stacks: shows that it works, not how fast it is")
     read = parser.parse_args(arguments)
     if unknown := set(read.parts) - {"serving", *PARTS}:
         parser.error(f"no such part: {', '.join(sorted(unknown))}; allowed: serving, {', '.join(PARTS)}")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    # What is started in the background ignores Ctrl-C, and hands that on: the engine would wait 5 s for each plugin that it interrupts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     size = QUICK if read.quick else FULL
     rows: list[dict[str, Any]] = []
     failed: list[str] = []
     with tempfile.TemporaryDirectory(prefix="mldelivery-bench-") as folder, ExitStack() as closing:
         ground = Ground(Path(folder), size, closing)
-        for name in read.parts or ["serving", *PARTS]:
+        for name in read.parts or ["serving", *(part for part in PARTS if part not in ON_REQUEST)]:
             began = time.monotonic()
             print(f"{name} …", end=" ", flush=True)
             try:

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from tests import faulty
 from tests.bench.bare import Bare
 from tests.bench.releases import clone
+from tests.clustered import ClusterStack, clustered
 from tests.laptop import Laptop, laptop
 from toolchain import environment
 
@@ -58,6 +60,15 @@ class Ground:
         return home
 
     @cached_property
+    def town(self) -> ClusterStack:
+        """The same in a namespace of its own of the running development cluster (``make cluster``)."""
+        town = self.closing.enter_context(clustered(self.folder / "town"))
+        town.champion(1, rollout=WATCHED)
+        town.up()
+        town.ok("release", "iris", "--stack", town.stack)
+        return town
+
+    @cached_property
     def empty(self) -> Bare:
         """A program of no line."""
         return Bare.make(self.folder / "empty", self.home.environment, models=None)
@@ -70,6 +81,12 @@ class Ground:
         """A release of iris that was never served, with the answers of release ``source``; returns its number."""
         number = next(self._numbers)
         clone(self.home.store, source=("iris", source), target=("iris", number))
+        return number
+
+    def fresh_in_town(self, source: int, fault: faulty.Fault | None = None) -> int:
+        """The same with its image, with a fault in it or none."""
+        number = next(self._numbers)
+        faulty.make(self.town.store, number, source=source, fault=fault, with_image=True)
         return number
 
     def second(self) -> Laptop:

@@ -80,7 +80,7 @@ def phases(home: Laptop, promotion: Window) -> list[Window]:
 
 def latency(answers: Collection[Answer], windows: Collection[Window], promotions: int) -> Row:
     """p99 of everything sent during promotions, against everything sent at rest; beside it an update that changes nothing."""
-    by_kind = {kind: [1000 * each.seconds for each in answers if _is_in(each, kind, windows)] for kind in sorted({w.kind for w in windows})}
+    by_kind = {kind: [1000 * each.seconds for each in answers if is_in(each, kind, windows)] for kind in sorted({w.kind for w in windows})}
     p99 = {kind: percentile(values, 0.99) for kind, values in by_kind.items()}
     p50 = {kind: percentile(values, 0.50) for kind, values in by_kind.items()}
     engine = p99["idle update"] / p99["rest"]
@@ -105,6 +105,20 @@ def latency(answers: Collection[Answer], windows: Collection[Window], promotions
 
 def bad(home: Laptop, load: Load, windows: Collection[Window], promotions: int, returns: int) -> Row:
     """Number of requests that failed, were answered by a release that may not, or got an answer that it never gave."""
+    failed, stray, wrong = counted(home, load, windows)
+    return Row(
+        name=f"failed or wrong-release answers, {promotions} promotions and {returns} returns",
+        value=failed + stray + wrong,
+        unit="",
+        most=0,
+        floor=f"0 of {len(load.answers)} sent",
+        why=f"{failed} failed, {stray} came from a release that may not answer then, {wrong} differ from the golden answer",
+        parts={"requests": float(len(load.answers)), "failed": failed, "wrong release": stray, "wrong answer": wrong},
+    )
+
+
+def counted(home: Laptop, load: Load, windows: Collection[Window]) -> tuple[int, int, int]:
+    """How many requests failed, were answered by a release that may not, and got an answer that it never gave."""
     recorded: dict[int, list[Any]] = {}
     failed = stray = wrong = 0
     for answer in load.answers:
@@ -116,15 +130,7 @@ def bad(home: Laptop, load: Load, windows: Collection[Window], promotions: int, 
         else:
             expected = recorded.setdefault(answer.release, answers_to(home, answer.release, load.bodies))
             wrong += bool(difference(expected[answer.request], answer.body, invariants.TOLERANCE))
-    return Row(
-        name=f"failed or wrong-release answers, {promotions} promotions and {returns} returns",
-        value=failed + stray + wrong,
-        unit="",
-        most=0,
-        floor=f"0 of {len(load.answers)} sent",
-        why=f"{failed} failed, {stray} came from a release that may not answer then, {wrong} differ from the golden answer",
-        parts={"requests": float(len(load.answers)), "failed": failed, "wrong release": stray, "wrong answer": wrong},
-    )
+    return failed, stray, wrong
 
 
 def distinct(home: Laptop) -> list[Any]:
@@ -150,5 +156,6 @@ def during(windows: list[Window], kind: str, between: set[int]) -> Iterator[None
     windows.append(Window(kind, began, time.monotonic(), frozenset(between)))
 
 
-def _is_in(answer: Answer, kind: str, windows: Collection[Window]) -> bool:
+def is_in(answer: Answer, kind: str, windows: Collection[Window]) -> bool:
+    """Whether a request was sent in a window of this kind."""
     return any(window.kind == kind and window.began <= answer.at < window.ended for window in windows)
