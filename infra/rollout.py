@@ -189,9 +189,11 @@ def describe(policy: Policy) -> str:
     return f"{policy.strategy}: " + " -> ".join(parts) + f"; at least {sum(stage.seconds for stage in stages):g} s"
 
 
-def describe_return(policy: Policy) -> str:
-    """What going back under this policy takes, in one line for a preview."""
+def describe_return(policy: Policy, *, first: str = "golden replay") -> str:
+    """What going back under this policy takes, in one line for a preview. ``first`` is what precedes the traffic."""
+    if not policy.rollback_window:
+        return "the same edit in reverse, through all stages; automatic when a stage fails"
     return (
-        f"the same edit in reverse: golden replay -> all traffic at once, in seconds (the last {policy.rollback_window} proven releases); "
+        f"the same edit in reverse: {first} -> all traffic at once, in seconds (the last {policy.rollback_window} proven releases); "
         "automatic when a stage fails"
     )

@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import http.client
+import os
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -23,6 +25,9 @@ from serving.golden import Golden, difference
 from serving.release_file import CannotServe
 
 DEFAULT_TOLERANCE = 1e-5
+WAIT_STEP_SECONDS = 0.1
+WAIT_VARIABLE = "REPLAY_WAIT_SECONDS"
+"""Environment variable: how long the address may take until the release answers there at all. No option, so that older images ignore it."""
 GIVE_UP_AFTER = 3
 """So many lines in a row without an answer, and the rest is not asked: each could cost the whole timeout."""
 
@@ -67,16 +72,20 @@ def replay(
     release: int,
     tolerance: float | None = None,
     timeout_seconds: float = 5,
+    wait_seconds: float = 0,
     headers: Mapping[str, str] | None = None,
 ) -> Replay:
     """Replay a file of golden requests against ``url`` (a server, a route of the gateway, or its ``/predict``).
 
     Labels must be equal, probabilities and values within ``tolerance`` (the release's own unless one is given), and the ``x-release``
     header must name ``release``. A server that is down, or a golden file that can't be read, is a mismatch with a reason, not an
-    exception.
+    exception. ``wait_seconds`` is how long an address may take until the release answers under it at all.
     """
     started = time.perf_counter()
-    found = list(ask_each(url, golden, tolerance=tolerance, release=release, timeout_seconds=timeout_seconds, headers=headers))
+    asked = ask_each(
+        url, golden, tolerance=tolerance, release=release, timeout_seconds=timeout_seconds, wait_seconds=wait_seconds, headers=headers
+    )
+    found = list(asked)
     mismatches = tuple(mismatch for mismatch in found if mismatch is not None)
     # A file or URL that is wrong is no line of the file.
     total = sum(mismatch is None or mismatch.line > 0 for mismatch in found)
@@ -90,6 +99,7 @@ def ask_each(
     release: int,
     tolerance: float | None = None,
     timeout_seconds: float = 5,
+    wait_seconds: float = 0,
     headers: Mapping[str, str] | None = None,
 ) -> Iterator[Mismatch | None]:
     """Ask one golden request after the other, each when the next is taken: its mismatch, or None where the answer was right.
@@ -105,6 +115,8 @@ def ask_each(
         return
     unanswered = 0
     try:
+        if wait_seconds and lines:
+            _wait(server, lines[0], release, wait_seconds)
         for number, line in enumerate(lines, start=1):
             status, got = None, None
             if unanswered >= GIVE_UP_AFTER:
@@ -122,6 +134,19 @@ def _own_tolerance(golden: Path) -> float:
     """What the release.json beside the file says; without one, that of a classifier."""
     beside = golden.with_name("release.json")
     return release_file.load(beside.parent).tolerance if beside.is_file() else DEFAULT_TOLERANCE
+
+
+def _wait(server: _Server, line: Golden, release: int, seconds: float) -> None:
+    """Ask until the release answers, rightly or not: a cluster's name may lead to nobody, or to the release before, for a moment."""
+    deadline = time.monotonic() + seconds
+    body = msgspec.json.encode(line.request)
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            if server.post(body)[1] == str(release):
+                return
+            # Kept alive, a connection would lead to the same pod for ever.
+            server.close()
+        time.sleep(WAIT_STEP_SECONDS)
 
 
 def _ask(server: _Server, line: Golden, tolerance: float, release: int) -> tuple[int | None, Any, str]:
@@ -224,6 +249,7 @@ def main() -> int:
         tolerance=options.tolerance,
         release=options.release,
         timeout_seconds=options.timeout_seconds,
+        wait_seconds=float(os.environ.get(WAIT_VARIABLE, 0)),
         headers={"x-probe": "replay"},
     )
     for mismatch in found.mismatches[:20]:

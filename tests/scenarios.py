@@ -68,6 +68,13 @@ SCENARIOS = [
         name="starts too late", given=faulty.starts_late, ends="returned", says=("was not ready within 2 s",), config={"ready-seconds": 2}
     ),
     Scenario(name="wrong answer on one golden request", given=faulty.one_wrong_answer, ends="returned", says=("1 of", "golden requests")),
+    Scenario(
+        name="wrong answer, blue-green",
+        given=faulty.one_wrong_answer,
+        ends="returned",
+        says=("golden requests", "No user's request reached"),
+        config={"rollout": {"strategy": "blue-green"}},
+    ),
     Scenario(name="swapped labels", given=faulty.swapped_labels, ends="returned", says=("golden",), config={"ready-seconds": 3}),
     Scenario(name="5xx from the first user on", given=faulty.fails_after(0), ends="returned", says=("5xx", "20 %"), hurt=0.1),
     Scenario(name="5xx after 20 users", given=faulty.fails_after(20), ends="returned", says=("5xx",), hurt=0.1),

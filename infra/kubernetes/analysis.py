@@ -22,6 +22,8 @@ MEASURED = ("requests", "errors", "probes", "probe_errors", "p99_ms")
 
 GOLDEN_SECONDS = 120
 """A golden replay that takes longer has failed; its pod's start and the image's pull are in it."""
+ROUTED_SECONDS = 15
+"""So long a Service may lead to nobody, or to the pods before, after the new ones are ready: nodes learn of it one by one."""
 PROBE_SECONDS = 60
 """The same for the probes of a stage, whose image is there already."""
 MARK_SECONDS = 1
@@ -216,6 +218,7 @@ def replay_job(names: Names, kind: str, command: list[str], *, seconds: int) -> 
         "image": "{{args.image}}",
         "imagePullPolicy": "IfNotPresent",
         "command": command,
+        "env": [{"name": "REPLAY_WAIT_SECONDS", "value": str(ROUTED_SECONDS)}],
         "resources": {"requests": {"cpu": "50m", "memory": "96Mi"}, "limits": {"cpu": "1", "memory": "256Mi"}},
         "securityContext": CONTAINER_SECURITY,
         "volumeMounts": [scratch_mount()],

@@ -161,7 +161,7 @@ def _shown(args: ModelServerArgs, role: Role, record: Release) -> dict[str, Any]
         "challenger": beside.release if beside else None,
         "share": beside.share if beside else 0,
         "shadow": beside.shadow if beside else False,
-        "plan": {"rollout": describe(policy), "going-back": describe_return(policy)},
+        "plan": {"rollout": describe(policy), "going-back": describe_return(policy, first="pods ready")},
     }
 
 

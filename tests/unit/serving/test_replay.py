@@ -126,6 +126,29 @@ def test_a_server_that_is_down_is_a_mismatch_on_every_line_and_soon(golden: Path
     assert "not asked" in found.mismatches[999].reason
 
 
+def test_an_address_that_leads_to_the_release_before_is_waited_for(serve: Callable[[Reply], str], golden: Path) -> None:
+    asked = 0
+
+    def late(handler: http.server.BaseHTTPRequestHandler, request: dict[str, Any]) -> tuple[int, dict[str, str], bytes]:
+        nonlocal asked
+        asked += 1
+        status, headers, body = right(handler, request)
+        return status, {"x-release": "6"} if asked < 3 else headers, body
+
+    url = serve(late)
+    assert run(url, golden, wait_seconds=10).is_right
+    assert asked == 3 + len(LINES)
+
+
+@pytest.mark.parametrize("wait_seconds", [0, 0.3])
+def test_the_wait_for_an_address_has_an_end(golden: Path, wait_seconds: float) -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        found = run(f"http://127.0.0.1:{nobody.getsockname()[1]}", golden, wait_seconds=wait_seconds)
+    assert found.matched == 0 and "gave no answer" in found.mismatches[0].reason
+    assert wait_seconds <= found.seconds < wait_seconds + 5
+
+
 def test_a_server_that_hangs_costs_the_timeout_only(golden: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         found = run(f"http://127.0.0.1:{silent.getsockname()[1]}", golden, timeout_seconds=0.2)

@@ -1,0 +1,126 @@
+"""What a cluster or a stack's file does not allow: said at preview where it can be known, and nothing half done."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests import faulty, invariants
+from tests.clustered import CLUSTER, ClusterStack
+from tests.laptop import FAST, wait_until
+
+pytestmark = pytest.mark.timeout(400)
+
+
+@pytest.fixture(autouse=True)
+def rested(town: ClusterStack) -> Iterator[None]:
+    """Begins and ends with release 1 alone, and the file as it was."""
+    town.champion(1, rollout=FAST)
+    town.up()
+    text = town.config.read_text(encoding="utf-8")
+    yield
+    town.config.write_text(text, encoding="utf-8")
+    town.up()
+
+
+def edit(town: ClusterStack, change: Callable[[dict[str, Any]], None]) -> None:
+    """Change the stack's file as a person would."""
+    document = yaml.safe_load(town.config.read_text(encoding="utf-8"))
+    change(document["config"])
+    town.config.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
+
+
+def no_kubeconfig(town: ClusterStack) -> None:
+    edit(town, lambda config: config["mldelivery:kubernetes"].update(kubeconfig="no/such/file"))
+
+
+def wrong_context(town: ClusterStack) -> None:
+    edit(town, lambda config: config["mldelivery:kubernetes"].update(context="elsewhere"))
+
+
+def nobody_there(town: ClusterStack) -> None:
+    document = yaml.safe_load((CLUSTER / "kubeconfig").read_text(encoding="utf-8"))
+    document["clusters"][0]["cluster"]["server"] = "https://127.0.0.1:9"
+    path = town.root / "nobody.kubeconfig"
+    path.write_text(yaml.safe_dump(document), encoding="utf-8")
+    edit(town, lambda config: config["mldelivery:kubernetes"].update(kubeconfig=str(path)))
+
+
+def no_image(town: ClusterStack) -> None:
+    faulty.make(town.store, 90)
+    town.champion(90)
+
+
+def signature(town: ClusterStack, number: int) -> Path:
+    return town.store / "releases" / "iris" / f"{number}.dsse.json"
+
+
+def no_signature(town: ClusterStack) -> None:
+    town.make_release(91)
+    signature(town, 91).unlink()
+    town.champion(91)
+
+
+def anothers_signature(town: ClusterStack) -> None:
+    for number in (92, 93):
+        town.make_release(number)
+    shutil.copy2(signature(town, 92), signature(town, 93))
+    town.champion(93)
+
+
+@pytest.mark.parametrize(
+    ("break_it", "words"),
+    [
+        (no_kubeconfig, "no/such/file"),
+        (wrong_context, "context 'elsewhere' does not exist"),
+        (nobody_there, "127.0.0.1:9"),
+        (no_image, "image"),
+        (no_signature, "signature"),
+        (anothers_signature, "signature"),
+    ],
+)
+def test_what_cannot_be_right_is_refused_at_preview(town: ClusterStack, break_it: Callable[[ClusterStack], None], words: str) -> None:
+    break_it(town)
+    out = town.refused("preview", "--stack", town.stack)
+    assert words in out and "do: " in out, out
+    invariants.only_one_answers(town, 1)
+
+
+def test_a_quota_that_leaves_no_room_is_named_and_nothing_moves(town: ClusterStack) -> None:
+    town.make_release(94)
+    before = invariants.records(town)
+    town.champion(1, **{"ready-seconds": 3})
+    town.up()
+    town.kubectl("create", "quota", "small", "--hard=pods=1")
+    try:
+        with town.load(rate=40) as load:
+            out = town.refused("promote", "iris", "94", "--stack", town.stack)
+            load.wait_for(20)
+    finally:
+        town.kubectl("delete", "quota", "small")
+    assert "exceeded quota: small" in out and "No user's request reached 94" in out
+    invariants.check(town, champion=1, load=load, between={1}, before=before, reconcile=False)
+
+
+def test_an_autoscaler_says_how_many_pods_there_are(town: ClusterStack) -> None:
+    town.make_release(95)
+    before = invariants.records(town)
+    town.champion(1, replicas=2, autoscale={"maximum": 3})
+    town.up()
+
+    def pods(release: int) -> int:
+        return len(town.objects("pods", f"--selector=mldelivery/release={release}", "--field-selector=status.phase=Running"))
+
+    # Nothing measures their load here, so that it stays at the least; the Rollout itself says no number.
+    wait_until(lambda: pods(1) == 2, seconds=60, what="the autoscaler's least number of pods")
+    with town.load(rate=40) as load:
+        town.ok("promote", "iris", "95", "--stack", town.stack)
+        assert pods(95) == 2
+        town.ok("promote", "iris", "1", "--stack", town.stack)
+        load.wait_for(20)
+    invariants.check(town, champion=1, load=load, between={1, 95}, before=before, reconcile=False)
