@@ -19,11 +19,19 @@ pytestmark = pytest.mark.timeout(400)
 
 @pytest.fixture(autouse=True)
 def rested(town: ClusterStack) -> Iterator[None]:
-    """Begins and ends with release 1 alone, and the file as it was."""
+    """Ends with the file as it was when only release 1 was there."""
     town.champion(1, rollout=FAST)
-    town.up()
     text = town.config.read_text(encoding="utf-8")
     yield
+    town.config.write_text(text, encoding="utf-8")
+
+
+@pytest.fixture
+def served(town: ClusterStack, rested: None) -> Iterator[ClusterStack]:
+    """A stack that is as its file says before a test, and as the file said then after it."""
+    del rested
+    text = town.config.read_text(encoding="utf-8")
+    yield town
     town.config.write_text(text, encoding="utf-8")
     town.up()
 
@@ -80,7 +88,7 @@ def anothers_signature(town: ClusterStack) -> None:
         (wrong_context, "context 'elsewhere' does not exist"),
         (nobody_there, "127.0.0.1:9"),
         (no_image, "image"),
-        (no_signature, "signature"),
+        (no_signature, "is not signed"),
         (anothers_signature, "signature"),
     ],
 )
@@ -91,36 +99,36 @@ def test_what_cannot_be_right_is_refused_at_preview(town: ClusterStack, break_it
     invariants.only_one_answers(town, 1)
 
 
-def test_a_quota_that_leaves_no_room_is_named_and_nothing_moves(town: ClusterStack) -> None:
-    town.make_release(94)
-    before = invariants.records(town)
-    town.champion(1, **{"ready-seconds": 3})
-    town.up()
-    town.kubectl("create", "quota", "small", "--hard=pods=1")
+def test_a_quota_that_leaves_no_room_is_named_and_nothing_moves(served: ClusterStack) -> None:
+    served.make_release(94)
+    before = invariants.records(served)
+    served.champion(1, **{"ready-seconds": 3})
+    served.up()
+    served.kubectl("create", "quota", "small", "--hard=pods=1")
     try:
-        with town.load(rate=40) as load:
-            out = town.refused("promote", "iris", "94", "--stack", town.stack)
+        with served.load(rate=40) as load:
+            out = served.refused("promote", "iris", "94", "--stack", served.stack)
             load.wait_for(20)
     finally:
-        town.kubectl("delete", "quota", "small")
+        served.kubectl("delete", "quota", "small")
     assert "exceeded quota: small" in out and "No user's request reached 94" in out
-    invariants.check(town, champion=1, load=load, between={1}, before=before, reconcile=False)
+    invariants.check(served, champion=1, load=load, between={1}, before=before, reconcile=False)
 
 
-def test_an_autoscaler_says_how_many_pods_there_are(town: ClusterStack) -> None:
-    town.make_release(95)
-    before = invariants.records(town)
-    town.champion(1, replicas=2, autoscale={"maximum": 3})
-    town.up()
+def test_an_autoscaler_says_how_many_pods_there_are(served: ClusterStack) -> None:
+    served.make_release(95)
+    before = invariants.records(served)
+    served.champion(1, replicas=2, autoscale={"maximum": 3})
+    served.up()
 
     def pods(release: int) -> int:
-        return len(town.objects("pods", f"--selector=mldelivery/release={release}", "--field-selector=status.phase=Running"))
+        return len(served.objects("pods", f"--selector=mldelivery/release={release}", "--field-selector=status.phase=Running"))
 
     # Nothing measures their load here, so that it stays at the least; the Rollout itself says no number.
     wait_until(lambda: pods(1) == 2, seconds=60, what="the autoscaler's least number of pods")
-    with town.load(rate=40) as load:
-        town.ok("promote", "iris", "95", "--stack", town.stack)
+    with served.load(rate=40) as load:
+        served.ok("promote", "iris", "95", "--stack", served.stack)
         assert pods(95) == 2
-        town.ok("promote", "iris", "1", "--stack", town.stack)
+        served.ok("promote", "iris", "1", "--stack", served.stack)
         load.wait_for(20)
-    invariants.check(town, champion=1, load=load, between={1, 95}, before=before, reconcile=False)
+    invariants.check(served, champion=1, load=load, between={1, 95}, before=before, reconcile=False)
