@@ -9,11 +9,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 
+from infra.aws_config import AwsConfig
+from infra.config_section import Section as _Section
 from infra.errors import ConfigError
 from infra.release import MODEL_NAME
 from infra.rollout import Insufficient, Policy, Slo, Strategy
@@ -32,16 +34,6 @@ def _refuse_none(value: object) -> object:
     if value is None:
         raise ValueError("say 'none' for no champion")
     return value
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        strict=True,
-        allow_inf_nan=False,
-        alias_generator=lambda name: name.replace("_", "-"),
-    )
 
 
 ReleaseNumber = Annotated[int, Field(gt=0, le=1_000_000)]
@@ -216,9 +208,10 @@ class StackConfig(_Section):
     """The whole config of a stack."""
 
     target: Literal["local", "kubernetes", "eks"] = Field(
-        description="What the stack runs on: this machine, a cluster that exists, or one that the stack makes on AWS (refused so far)."
+        description="What the stack runs on: this machine, a cluster that exists, or an environment on AWS."
     )
     kubernetes: KubernetesConfig | None = None
+    aws: AwsConfig | None = None
     releases: Literal["machine", "repository"] = Field(
         "repository",
         description="Where its release records lie: `.local/` of this machine (always so for the target local), or `releases/` in Git.",
@@ -228,8 +221,14 @@ class StackConfig(_Section):
 
     @model_validator(mode="after")
     def _has_its_target(self) -> StackConfig:
-        if (self.target == "kubernetes") != (self.kubernetes is not None):
-            raise ValueError("target 'kubernetes' needs a section 'kubernetes', and no other target has one")
+        if self.target == "kubernetes" and self.kubernetes is None:
+            raise ValueError("target 'kubernetes' needs a section 'kubernetes'")
+        if self.target == "local" and self.kubernetes is not None:
+            raise ValueError("target 'local' has no section 'kubernetes'")
+        if (self.target == "eks") != (self.aws is not None):
+            raise ValueError("target 'eks' needs a section 'aws', and no other target has one")
+        if self.aws is not None and self.aws.cluster.compute == "elsewhere" and self.kubernetes is None:
+            raise ValueError("aws.cluster.compute 'elsewhere' needs a section 'kubernetes' that names the cluster")
         return self
 
     def store(self, root: Path) -> Path:
@@ -242,15 +241,37 @@ def file_name(stack: str) -> str:
     return f"Pulumi.{stack}.yaml"
 
 
+def stack_name(file: str) -> str:
+    """The stack that a config file is of."""
+    return file.removeprefix("Pulumi.").removesuffix(".yaml")
+
+
 def parse(values: Mapping[str, Any], *, file: str) -> StackConfig:
     """Check a stack's values (keys without the project's prefix).
 
     Raises ConfigError for the first value that does not fit, naming file, key, value and what is allowed.
     """
     try:
-        return StackConfig.model_validate(values)
+        config = StackConfig.model_validate(values)
     except ValidationError as error:
         raise _first_problem(error, file) from None
+    if config.aws is not None and config.kubernetes is None:
+        return config.model_copy(update={"kubernetes": cluster_on(config.aws)})
+    return config
+
+
+def cluster_on(aws: AwsConfig) -> KubernetesConfig:
+    """An environment's cluster as the target kubernetes sees it: all of its platform comes from charts, so that its addresses are known."""
+    platform = "mldelivery-platform.svc.cluster.local"
+    return KubernetesConfig.model_validate(
+        {
+            "kubeconfig": f".local/kubeconfig/{aws.cluster_name}",
+            "platform": "charts",
+            "registry": aws.registry_url,
+            "prometheus": f"http://prometheus-server.{platform}",
+            "gateway": {"url": f"https://{aws.gateway.host}", "internal-url": f"http://traefik-internal.{platform}:8082"},
+        }
+    )
 
 
 def load(root: Path, stack: str) -> StackConfig:
@@ -337,32 +358,23 @@ def _first_problem(error: ValidationError, file: str) -> ConfigError:
     )
 
 
-_SECTIONS: dict[str, type[_Section]] = {
-    "ports": PortsConfig,
-    "kubernetes": KubernetesConfig,
-    "gateway": ClusterGatewayConfig,
-    "challenger": ChallengerConfig,
-    "rollout": RolloutConfig,
-    "slo": SloConfig,
-    "resources": ResourcesConfig,
-    "autoscale": AutoscaleConfig,
-}
-
-
-def _section_of(location: list[str]) -> Any:
-    section: Any = StackConfig
+def _section_of(location: list[str]) -> type[_Section] | None:
+    section: type[_Section] = StackConfig
     steps = iter(location)
     for step in steps:
-        if section is StackConfig and step == "models":
-            if next(steps, None) is None:
-                return None
-            section = ModelConfig
-            continue
-        following = _SECTIONS.get(step)
-        if following is None:
+        field = next((field for name, field in section.model_fields.items() if (field.alias or name) == step), None)
+        following = _inner(field.annotation) if field else None
+        if following is None or (step == "models" and next(steps, None) is None):
             return None
         section = following
     return section
+
+
+def _inner(annotation: Any) -> type[_Section] | None:
+    """The section inside an annotation such as ``ModelConfig | None`` or a mapping of them."""
+    if isinstance(annotation, type) and issubclass(annotation, _Section):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _inner(part))), None)
 
 
 def _keys_beside(location: list[str]) -> list[str]:
@@ -372,6 +384,8 @@ def _keys_beside(location: list[str]) -> list[str]:
 
 def _meaning(location: list[str]) -> str:
     """What a key allows, from its field's own bounds and description."""
+    while location and location[-1].isdigit():
+        location = location[:-1]
     section = _section_of(location[:-1])
     if section is None:
         return ""

@@ -9,6 +9,19 @@ import json
 from pathlib import Path
 from typing import Any
 
+from infra.aws_config import (
+    AccessConfig,
+    AwsConfig,
+    AwsGatewayConfig,
+    BudgetConfig,
+    ClusterConfig,
+    DatabaseConfig,
+    ExistingNetworkConfig,
+    NetworkConfig,
+    NodeGroupConfig,
+    RegistryConfig,
+    StorageConfig,
+)
 from infra.config import (
     PROJECT,
     AutoscaleConfig,
@@ -37,6 +50,17 @@ SECTIONS = (
     ("Ports of the local target", f"{PROJECT}:ports.", PortsConfig),
     ("The cluster of the target kubernetes", f"{PROJECT}:kubernetes.", KubernetesConfig),
     ("The gateway of that cluster", f"{PROJECT}:kubernetes.gateway.", ClusterGatewayConfig),
+    ("An environment on AWS", f"{PROJECT}:aws.", AwsConfig),
+    ("Its network", f"{PROJECT}:aws.network.", NetworkConfig),
+    ("A network that exists already", f"{PROJECT}:aws.network.existing.", ExistingNetworkConfig),
+    ("Its cluster", f"{PROJECT}:aws.cluster.", ClusterConfig),
+    ("Its nodes, without Auto Mode", f"{PROJECT}:aws.cluster.node-group.", NodeGroupConfig),
+    ("Its database", f"{PROJECT}:aws.database.", DatabaseConfig),
+    ("Its buckets", f"{PROJECT}:aws.storage.", StorageConfig),
+    ("Its image registry", f"{PROJECT}:aws.registry.", RegistryConfig),
+    ("Its way in for users", f"{PROJECT}:aws.gateway.", AwsGatewayConfig),
+    ("Its access from GitHub", f"{PROJECT}:aws.access.", AccessConfig),
+    ("Its budget", f"{PROJECT}:aws.budget.", BudgetConfig),
 )
 
 INTRODUCTION = """\
@@ -68,7 +92,10 @@ RULES = """\
 - A challenger needs a champion beside it, another release than the champion's, and either `share` or `shadow: true`.
 - The gateway's, the dashboard's and MLflow's port differ from each other and from the 900 ports that begin at `servers`.
 - `cpu-limit-millis` is at least `cpu-millis`, and `autoscale.maximum` at least `replicas`.
-- The target `kubernetes` needs a section `kubernetes`, and no other target has one.
+- The target `kubernetes` needs a section `kubernetes`. The target `eks` needs a section `aws`, and no other target has one; with a section
+  `kubernetes` beside it, it uses that cluster instead of making one.
+- Networks that may reach a cluster's API are never everybody. Without a NAT gateway the endpoints are `all`.
+- A network that exists is given in one way: ids, another stack, or a Terraform state.
 - A model's name is lower case letters, digits and dashes, 39 at most: it is part of an address.
 - `champion: none` takes the model's route and servers away.
 """

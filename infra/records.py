@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from infra.config import PROJECT, KubernetesConfig, ModelConfig
+from infra.config import PROJECT, KubernetesConfig, ModelConfig, stack_name
 from infra.errors import ReleaseError
+from infra.ladder import check_climb
 from infra.release import Release, check_may_serve, load
 
 
@@ -14,8 +15,8 @@ def records_in_use(
 ) -> tuple[Release | None, Release | None]:
     """Records of the champion and of the challenger; None where config names none.
 
-    For a cluster (``kubernetes``, with the checkout's ``root``) they have an image too, and the signature that config asks for. Raises
-    ReleaseError that names file and key.
+    For a cluster (``kubernetes``, with the checkout's ``root``) they have an image too, and the signature that config asks for; the stack
+    below (``infra.ladder``) has served them. Raises ReleaseError that names file and key.
     """
     key = f"{file}: {PROJECT}:models.{name}"
     found: list[Release | None] = []
@@ -23,18 +24,23 @@ def records_in_use(
         (model.champion, f"{key}.champion"),
         (model.challenger.release if model.challenger else None, f"{key}.challenger.release"),
     ):
-        found.append(checked(store, name, number, where=where, root=root, kubernetes=kubernetes) if number is not None else None)
+        stack = stack_name(file)
+        found.append(
+            checked(store, name, number, where=where, stack=stack, root=root, kubernetes=kubernetes) if number is not None else None
+        )
     return found[0], found[1]
 
 
 def checked(
-    store: Path, model: str, number: int, *, where: str, root: Path | None = None, kubernetes: KubernetesConfig | None = None
+    store: Path, model: str, number: int, *, where: str, stack: str, root: Path | None = None, kubernetes: KubernetesConfig | None = None
 ) -> Release:
-    """One record that may serve. Raises ReleaseError as ``records_in_use`` does."""
+    """One record that may serve on a stack. Raises ReleaseError as ``records_in_use`` does."""
     record = load(store, model, number, where=where)
-    check_may_serve(record, store, where=where)
+    # A cluster runs the image, by digest; the Bento that it was made of lies where it was made.
+    check_may_serve(record, store, where=where, has_bento=kubernetes is None or (store / record.bento.path).exists())
     if kubernetes is not None:
         _check_image(record, where)
+        check_climb(record, store, stack, where=where)
         if kubernetes.public_key is not None and root is not None:
             from infra.signature import verify
 

@@ -248,8 +248,8 @@ def load(store: Path, model: str, number: int, *, where: str = "") -> Release:
     return record
 
 
-def check_may_serve(record: Release, store: Path, *, where: str) -> None:
-    """Refuse a release whose gates did not all pass, or whose Bento is not the one that was recorded.
+def check_may_serve(record: Release, store: Path, *, where: str, has_bento: bool = True) -> None:
+    """Refuse a release whose gates did not all pass, or whose Bento (where there is one: ``has_bento``) is not the one that was recorded.
 
     Raises ReleaseError that names the gate, or both digests.
     """
@@ -262,7 +262,7 @@ def check_may_serve(record: Release, store: Path, *, where: str) -> None:
             allowed="a release whose gates all say pass",
             act=f"read {record_path(store, record.model, record.release)}, mend the model or its data, make a new release",
         )
-    got = tree_digest(store / record.bento.path)
+    got = tree_digest(store / record.bento.path) if has_bento else record.bento.digest
     if got != record.bento.digest:
         raise ReleaseError(
             f"what release {record.release} of {record.model} would run is not what was recorded ({store / record.bento.path})",

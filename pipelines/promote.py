@@ -186,7 +186,7 @@ def _config_of(config: StackConfig, stack: str, model: str) -> ModelConfig:
 def _check_release(root: Path, config: StackConfig, stack: str, model: str, number: int) -> None:
     """Refuse before the edit what the preview would refuse after it."""
     where = f"{file_name(stack)}: {PROJECT}:models.{model}.champion"
-    checked(config.store(root), model, number, where=where, root=root, kubernetes=config.kubernetes)
+    checked(config.store(root), model, number, where=where, stack=stack, root=root, kubernetes=config.kubernetes)
 
 
 def _check_not_challenger(config: StackConfig, stack: str, model: str, number: int) -> None:

@@ -8,10 +8,9 @@ import pulumi
 
 from infra.config import StackConfig, file_name
 from infra.errors import ConfigError
-from infra.kubernetes.model_server import ModelServer, ModelServerArgs
 from infra.kubernetes.objects import provider
 from infra.kubernetes.platform import Platform, PlatformArgs
-from infra.records import records_in_use
+from stacks.models import Place, serve
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -29,17 +28,6 @@ def declare(config: StackConfig) -> None:
         )
     cluster = provider(config.kubernetes.kubeconfig, config.kubernetes.context)
     platform = Platform("platform", PlatformArgs(kubernetes=config.kubernetes, provider=cluster))
-    for name, model in config.models.items():
-        champion, challenger = records_in_use(config.store(ROOT), name, model, file=file, root=ROOT, kubernetes=config.kubernetes)
-        if champion is not None:
-            args = ModelServerArgs(
-                config=model,
-                champion=champion,
-                challenger=challenger,
-                kubernetes=config.kubernetes,
-                config_file=file,
-                provider=cluster,
-            )
-            ModelServer(name, args, pulumi.ResourceOptions(depends_on=platform.ready))
+    serve(config, Place(stack="cluster", root=ROOT, kubernetes=config.kubernetes, provider=cluster, platform=platform))
     pulumi.export("gateway", config.kubernetes.gateway.url)
     pulumi.export("namespace", config.kubernetes.namespace)

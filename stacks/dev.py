@@ -1,17 +1,11 @@
-"""The dev stack on AWS: declared, but not filled yet."""
+"""The dev stack: the first environment on AWS; it makes the image registry that all share."""
 
 from __future__ import annotations
 
-from infra.config import StackConfig, file_name
-from infra.errors import ConfigError
+from infra.config import StackConfig
+from stacks import environment
 
 
 def declare(config: StackConfig) -> None:
-    """Refuse: a cloud environment that is half there would be worse than none."""
-    raise ConfigError(
-        "the cloud stacks are not filled yet",
-        where=f"{file_name('dev')}: mldelivery:target",
-        got=config.target,
-        allowed="stack local",
-        act="work on your laptop: make up STACK=local",
-    )
+    """Keys, network, buckets, cluster, database, registry, access, budget; in the cluster its platform and the models."""
+    environment.declare(config, "dev")

@@ -31,7 +31,7 @@ def run() -> None:
         raise pulumi.RunError(str(error)) from None
 
 
-_KEYS = ("target", "models", "ports", "kubernetes", "releases")
+_KEYS = ("target", "models", "ports", "kubernetes", "aws", "releases")
 
 
 def _value(config: pulumi.Config, key: str) -> object:

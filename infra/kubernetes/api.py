@@ -152,17 +152,18 @@ class Cluster:
 def connect(kubeconfig: str | None, context: str | None) -> Cluster:
     """The cluster of a kubeconfig's context. Raises PlatformError where there is no such file or context; asks the cluster nothing yet.
 
-    ``kubeconfig`` is a path from the checkout's root; without one KUBECONFIG counts, then ``~/.kube/config``. Without ``context`` it is the
-    file's current one.
+    ``kubeconfig`` is a path from the checkout's root, or a kubeconfig's own content (a JSON object); without one KUBECONFIG counts, then
+    ``~/.kube/config``. Without ``context`` it is the file's current one.
     """
     import kubernetes.client
     import kubernetes.config
     import yaml
 
     # Read now: the package itself looks at the environment once, when it is imported.
-    path = str(ROOT / kubeconfig) if kubeconfig else os.environ.get("KUBECONFIG")
-    shown = kubeconfig or "KUBECONFIG or ~/.kube/config"
-    if kubeconfig and not Path(str(path)).is_file():
+    content = json.loads(kubeconfig) if kubeconfig and is_content(kubeconfig) else None
+    path = str(ROOT / kubeconfig) if kubeconfig and content is None else os.environ.get("KUBECONFIG")
+    shown = "the stack's own cluster" if content else kubeconfig or "KUBECONFIG or ~/.kube/config"
+    if kubeconfig and content is None and not Path(str(path)).is_file():
         raise PlatformError(
             "there is no such kubeconfig",
             where="kubernetes.kubeconfig in the stack's file",
@@ -173,9 +174,8 @@ def connect(kubeconfig: str | None, context: str | None) -> Cluster:
     try:
         configuration = kubernetes.client.Configuration()
         configuration.retries = False
-        kubernetes.config.load_kube_config(  # type: ignore[no-untyped-call]
-            path, context, client_configuration=configuration, persist_config=False
-        )
+        load = kubernetes.config.load_kube_config_from_dict if content else kubernetes.config.load_kube_config
+        load(content or path, context, client_configuration=configuration, persist_config=False)  # type: ignore[no-untyped-call]
     except (kubernetes.config.ConfigException, yaml.YAMLError, OSError, ValueError, TypeError, KeyError) as error:
         raise PlatformError(
             f"cannot be used: {_plain(error)}",
@@ -185,6 +185,11 @@ def connect(kubeconfig: str | None, context: str | None) -> Cluster:
             act="set kubernetes.kubeconfig and kubernetes.context in the stack's file",
         ) from None
     return Cluster(kubernetes.client.ApiClient(configuration), f"context {context or 'current'} of {shown} ({configuration.host})")
+
+
+def is_content(kubeconfig: str) -> bool:
+    """Whether this is a kubeconfig's content rather than its path."""
+    return kubeconfig.startswith("{")
 
 
 def _contexts(path: str | None) -> str:

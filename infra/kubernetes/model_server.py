@@ -22,7 +22,10 @@ from infra.rollout import describe, describe_return
 
 @dataclass(frozen=True, kw_only=True)
 class ModelServerArgs:
-    """A model's config, the records of its champion and challenger, the cluster, and the file that asked for them."""
+    """A model's config, the records of its champion and challenger, the cluster, and the file that asked for them.
+
+    ``kubeconfig`` is the content of a kubeconfig that is not known yet; without it the cluster's config names a file.
+    """
 
     config: ModelConfig
     champion: Release
@@ -30,6 +33,7 @@ class ModelServerArgs:
     kubernetes: KubernetesConfig
     config_file: str
     provider: pulumi.ProviderResource
+    kubeconfig: pulumi.Input[str] | None = None
 
 
 class ModelServer(pulumi.ComponentResource):
@@ -123,7 +127,8 @@ def _rolled(args: ModelServerArgs, role: Role, record: Release) -> _RolledArgs:
         internal_url=cluster.gateway.internal_url,
         scrape_seconds=cluster.scrape_seconds,
     )
-    where = {"kubeconfig": cluster.kubeconfig, "context": cluster.context, "namespace": cluster.namespace}
+    kubeconfig = args.kubeconfig if args.kubeconfig is not None else cluster.kubeconfig
+    where = {"kubeconfig": kubeconfig, "context": cluster.context, "namespace": cluster.namespace}
     platform = {"platform": cluster.platform}
     rolled = {"model": record.model, "role": role, "champion": record.release, "image": workload.image}
     return _RolledArgs(

@@ -10,12 +10,19 @@ import pulumi
 Manifest = dict[str, Any]
 
 
-def provider(kubeconfig: str | None, context: str | None) -> pulumi.ProviderResource:
-    """The one way from the program to a cluster. Paths are those of the stack's file, so that no machine's own get into the state."""
+def provider(
+    kubeconfig: pulumi.Input[str] | None, context: str | None, opts: pulumi.ResourceOptions | None = None
+) -> pulumi.ProviderResource:
+    """The one way from the program to a cluster, by a kubeconfig's path or content.
+
+    Paths are those of the stack's file, so that no machine's own get into the state.
+    """
     from pulumi_kubernetes import Provider
 
     # An object that somebody else has made is taken over, not refused: what a killed update left behind is one.
-    return Provider("cluster", kubeconfig=kubeconfig, context=context, enable_server_side_apply=True, upsert_existing_objects=True)
+    return Provider(
+        "cluster", kubeconfig=kubeconfig, context=context, enable_server_side_apply=True, upsert_existing_objects=True, opts=opts
+    )
 
 
 def create(manifest: Manifest, opts: pulumi.ResourceOptions, *, ignored: tuple[str, ...] = ()) -> pulumi.Resource:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import pulumi
@@ -34,10 +35,11 @@ class Chart:
 
 @dataclass(frozen=True, kw_only=True)
 class PlatformArgs:
-    """The cluster's config, and the provider that reaches it."""
+    """The cluster's config, the provider that reaches it, and what the gateway's Service needs there (values of Traefik's chart)."""
 
     kubernetes: KubernetesConfig
     provider: pulumi.ProviderResource
+    gateway_service: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Platform(pulumi.ComponentResource):
@@ -54,11 +56,11 @@ class Platform(pulumi.ComponentResource):
         self.ready: list[pulumi.Resource] = [place, create(service_account(args.kubernetes.namespace), inside)]
         self.ready += [create(policy, inside) for policy in network_policies(args.kubernetes.namespace)]
         if args.kubernetes.platform == "charts":
-            self.ready += _install(args.kubernetes, child)
+            self.ready += _install(args, child)
         self.register_outputs({})
 
 
-def charts(kubernetes: KubernetesConfig) -> list[Chart]:
+def charts(kubernetes: KubernetesConfig, gateway_service: Mapping[str, Any] | None = None) -> list[Chart]:
     """Argo Rollouts, Traefik and Prometheus, with what ``infra.kubernetes`` relies on and nothing else."""
     gateway = kubernetes.gateway
     scrape = f"{max(1, math.ceil(kubernetes.scrape_seconds))}s"
@@ -80,9 +82,10 @@ def charts(kubernetes: KubernetesConfig) -> list[Chart]:
         },
         "ports": {
             gateway.entry_point: {"port": 8443, "expose": {"default": True}, "exposedPort": 443, "protocol": "TCP"},
-            # Never exposed: only pods of the cluster reach it, by the address of `internal-url`.
-            gateway.internal_entry_point: {"port": 8082, "expose": {"default": False}, "protocol": "TCP"},
+            # Only pods of the cluster reach it, by a Service of its own, `traefik-internal`.
+            gateway.internal_entry_point: {"port": 8082, "expose": {"default": False, "internal": True}, "protocol": "TCP"},
         },
+        "service": {**(gateway_service or {}), "additionalServices": {"internal": {"type": "ClusterIP"}}},
         "metrics": {"prometheus": {"addServicesLabels": True, "buckets": ",".join(f"{bound:g}" for bound in BUCKETS)}},
         "additionalArguments": ["--providers.providersThrottleDuration=100ms"],
         "globalArguments": [],
@@ -112,7 +115,7 @@ def charts(kubernetes: KubernetesConfig) -> list[Chart]:
     ]
 
 
-def _install(kubernetes: KubernetesConfig, opts: pulumi.ResourceOptions) -> list[pulumi.Resource]:
+def _install(args: PlatformArgs, opts: pulumi.ResourceOptions) -> list[pulumi.Resource]:
     from pulumi_kubernetes.core.v1 import Namespace
     from pulumi_kubernetes.helm.v3 import Release, RepositoryOptsArgs
 
@@ -131,5 +134,5 @@ def _install(kubernetes: KubernetesConfig, opts: pulumi.ResourceOptions) -> list
             timeout=600,
             opts=inside,
         )
-        for chart in charts(kubernetes)
+        for chart in charts(args.kubernetes, args.gateway_service)
     ]

@@ -1,0 +1,48 @@
+"""The models of a stack that runs in a cluster, each with its Rollouts and its route."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pulumi
+
+from infra.config import KubernetesConfig, StackConfig, file_name
+from infra.kubernetes.model_server import ModelServer, ModelServerArgs
+from infra.kubernetes.platform import Platform
+from infra.records import records_in_use
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where models are served: the stack, the checkout's root, the cluster with its provider and platform.
+
+    ``kubeconfig`` is the content of a kubeconfig that is not known yet; without it ``kubernetes`` names a file.
+    """
+
+    stack: str
+    root: Path
+    kubernetes: KubernetesConfig
+    provider: pulumi.ProviderResource
+    platform: Platform
+    kubeconfig: pulumi.Input[str] | None = None
+
+
+def serve(config: StackConfig, place: Place) -> None:
+    """Declare every model that has a champion. Raises ReleaseError where a record, or what the stack below served, forbids it."""
+    file = file_name(place.stack)
+    for name, model in config.models.items():
+        champion, challenger = records_in_use(
+            config.store(place.root), name, model, file=file, root=place.root, kubernetes=place.kubernetes
+        )
+        if champion is not None:
+            args = ModelServerArgs(
+                config=model,
+                champion=champion,
+                challenger=challenger,
+                kubernetes=place.kubernetes,
+                config_file=file,
+                provider=place.provider,
+                kubeconfig=place.kubeconfig,
+            )
+            ModelServer(name, args, pulumi.ResourceOptions(depends_on=place.platform.ready))
