@@ -12,11 +12,13 @@ from pathlib import Path
 
 from infra.config import PROJECT, KubernetesConfig, ModelConfig, StackConfig, file_name, load
 from infra.errors import ConfigError, DeliveryError, PlatformError, RolloutAborted
+from infra.ladder import served_path
 from infra.records import checked, records_in_use
 from infra.release import Release, numbers
 from pipelines.engine import Ended, Engine
 from pipelines.number import replace_champion
 from pipelines.recover import recover
+from pipelines.served import record_served
 
 
 def up(root: Path, stack: str, *, quiet: bool = False) -> Ended:
@@ -30,6 +32,7 @@ def up(root: Path, stack: str, *, quiet: bool = False) -> Ended:
     ended = engine.run("up", "--yes", "--skip-preview", *(["--suppress-outputs"] if quiet else []))
     if ended.code:
         raise PlatformError(f"the update of {stack} failed: {ended.reason}", act=_next_act(ended, stack))
+    record_served(root, stack, config)
     return ended
 
 
@@ -85,7 +88,7 @@ def promote(root: Path, stack: str, model: str, number: int, *, commit: bool) ->
         try:
             preview(root, stack)
             if commit:
-                _commit(root, stack, f"Promote {model} {word} -> {number} on {stack}")
+                _commit(root, file_name(stack), f"Promote {model} {word} -> {number} on {stack}")
             moved = True
             up(root, stack)
         except (DeliveryError, KeyboardInterrupt) as error:
@@ -100,6 +103,8 @@ def promote(root: Path, stack: str, model: str, number: int, *, commit: bool) ->
                 where=f"{model} {word} -> {number}",
                 act=f"the reason is above; mend it, then: make release MODEL={model}",
             ) from error
+        if commit:
+            _commit_served(root, stack, model, number, config)
 
 
 def prepare(root: Path, stack: str, config: StackConfig) -> None:
@@ -155,7 +160,7 @@ def _go_back(root: Path, stack: str, model: str, *, old: int | None, number: int
     word = "none" if old is None else str(old)
     print(f"{file_name(stack)}: {model} champion: {number} -> {word} (back)")
     if commit:
-        _commit(root, stack, f"Return {model} {number} -> {word} on {stack}\n\n{reason}")
+        _commit(root, file_name(stack), f"Return {model} {number} -> {word} on {stack}\n\n{reason}")
     if moved:
         # Ends the servers of the release that did not pass; the traffic is back already.
         up(root, stack, quiet=True)
@@ -227,12 +232,20 @@ def _check_unchanged(root: Path, file: str) -> None:
         )
 
 
-def _commit(root: Path, stack: str, message: str) -> None:
-    done = _git(root, "commit", "--quiet", "--message", message, "--", file_name(stack))
+def _commit_served(root: Path, stack: str, model: str, number: int, config: StackConfig) -> None:
+    """What the stack above asks for belongs into Git, where the store is."""
+    path = str(served_path(config.store(root), model, stack, number))
+    if config.releases == "repository" and Path(path).is_file() and _git(root, "status", "--porcelain", "--", path).stdout:
+        _git(root, "add", "--", path)
+        _commit(root, path, f"Record that {stack} serves {model} {number}")
+
+
+def _commit(root: Path, path: str, message: str) -> None:
+    done = _git(root, "commit", "--quiet", "--message", message, "--", path)
     if done.returncode:
         raise PlatformError(
             f"the commit failed: {(done.stderr or done.stdout).strip()}",
-            where=file_name(stack),
+            where=path,
             act="mend it, then run the same command again",
         )
     print(f"committed: {message.splitlines()[0]}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pulumi
 from pulumi_aws import cloudwatch, eks
@@ -36,6 +35,7 @@ class Cluster(pulumi.ComponentResource):
     def __init__(self, name: str, args: ClusterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("mldelivery:aws:Cluster", name, None, opts)
         aws, config = args.aws, args.aws.cluster
+        is_auto = config.compute == "auto"
         child = pulumi.ResourceOptions(parent=self)
         control = Role(f"{name}-control", f"{aws.name}-cluster", roles.cluster(aws), args.boundary, child)
         node = Role(f"{name}-node", f"{aws.name}-node", roles.node(aws), args.boundary, child)
@@ -56,7 +56,7 @@ class Cluster(pulumi.ComponentResource):
                 "subnet_ids": args.subnet_ids,
                 "endpoint_private_access": True,
                 "endpoint_public_access": bool(config.public_cidrs),
-                **({"public_access_cidrs": list(config.public_cidrs)} if config.public_cidrs else {}),
+                "public_access_cidrs": list(config.public_cidrs) or None,
             },
             access_config={"authentication_mode": "API", "bootstrap_cluster_creator_admin_permissions": False},
             encryption_config={"provider": {"key_arn": args.secrets_key_arn}, "resources": ["secrets"]},
@@ -65,10 +65,13 @@ class Cluster(pulumi.ComponentResource):
             zonal_shift_config={"enabled": True},
             deletion_protection=aws.protect,
             bootstrap_self_managed_addons=False,
-            **_auto_mode(config.compute == "auto", node.arn),
+            # Auto Mode: EKS wants all three on, or none.
+            compute_config={"enabled": True, "node_pools": list(AUTO_POOLS), "node_role_arn": node.arn} if is_auto else None,
+            kubernetes_network_config={"elastic_load_balancing": {"enabled": True}} if is_auto else None,
+            storage_config={"block_storage": {"enabled": True}} if is_auto else None,
             opts=pulumi.ResourceOptions(parent=self, protect=aws.protect, depends_on=[logs, *control.ready, *node.ready]),
         )
-        if config.compute == "node-groups":
+        if not is_auto:
             group = NodeGroupArgs(aws=aws, cluster=made.name, subnet_ids=args.subnet_ids, node_role=node, boundary=args.boundary)
             NodeGroup(f"{name}-nodes", group, child)
         self.name: pulumi.Output[str] = made.name
@@ -94,14 +97,3 @@ def existing_cluster(aws: AwsConfig, opts: pulumi.InvokeOptions) -> ExistingClus
         kubeconfig=kubeconfig(aws.region, found.name, found.endpoint, found.certificate_authorities[0]),
         security_group_id=found.vpc_config.cluster_security_group_id,
     )
-
-
-def _auto_mode(is_on: bool, node_role_arn: pulumi.Input[str]) -> dict[str, Any]:
-    """EKS wants all three on, or none."""
-    if not is_on:
-        return {}
-    return {
-        "compute_config": {"enabled": True, "node_pools": list(AUTO_POOLS), "node_role_arn": node_role_arn},
-        "kubernetes_network_config": {"elastic_load_balancing": {"enabled": True}},
-        "storage_config": {"block_storage": {"enabled": True}},
-    }

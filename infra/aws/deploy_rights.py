@@ -39,7 +39,17 @@ LINKED = (
 
 def deploy_statements(aws: AwsConfig) -> list[Statement]:
     """All rights of the deploy role."""
-    return [*_state(aws), *_network(aws), *_cluster(aws), *_roles(aws), *_keys(aws), *_data(aws), *_images(aws), *_observed(aws)]
+    return [
+        *_state(aws),
+        *estate(aws),
+        *_network(aws),
+        *_cluster(aws),
+        *_roles(aws),
+        *_keys(aws),
+        *_data(aws),
+        *_images(aws),
+        *_observed(aws),
+    ]
 
 
 def _state(aws: AwsConfig) -> list[Statement]:
@@ -60,6 +70,15 @@ def _state(aws: AwsConfig) -> list[Statement]:
             condition={"ForAnyValue:StringEquals": {"kms:ResourceAliases": f"alias/{names.STATE_PREFIX}"}},
         ),
     ]
+
+
+def estate(aws: AwsConfig) -> list[Statement]:
+    """Reading the Terraform state that a network comes from, where it lies in S3."""
+    state = (aws.network.existing.terraform_state if aws.network.existing else None) or ""
+    if not state.startswith("s3://"):
+        return []
+    why = "the network's ids come from this one Terraform state"
+    return [Statement(sid="Estate", why=why, actions=["s3:GetObject"], resources=["arn:aws:s3:::" + state.removeprefix("s3://")])]
 
 
 def _network(aws: AwsConfig) -> list[Statement]:
@@ -407,6 +426,7 @@ def _observed(aws: AwsConfig) -> list[Statement]:
             sid="FlowLogs",
             why="logs' own lists and deliveries are of the whole account or none",
             actions=["logs:CreateLogDelivery", "logs:DeleteLogDelivery", "logs:DescribeLogGroups"],
+            condition={"StringEquals": {"aws:RequestedRegion": aws.region}},
         ),
         Statement(
             sid="Budget",

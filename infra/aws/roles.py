@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from infra.aws import names
-from infra.aws.deploy_rights import deploy_statements
+from infra.aws.deploy_rights import deploy_statements, estate
 from infra.aws.iam import RoleSpec, Statement, github_trust, pod_trust, service_trust
 from infra.aws_config import AwsConfig
 
@@ -159,7 +159,7 @@ def preview(aws: AwsConfig) -> RoleSpec:
         used_by="GitHub's workflows, for pull requests",
         why="previews: reads the state and the cluster's objects, and changes nothing",
         trust=github_trust(oidc_arn(aws), f"repo:{aws.access.repository}:pull_request"),
-        statements=statements,
+        statements=[*statements, *estate(aws)],
     )
 
 

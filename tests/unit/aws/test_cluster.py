@@ -1,0 +1,128 @@
+"""The cluster: closed, encrypted, logged, with nodes by Auto Mode or a node group; or one that stands already."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from infra.aws.gateway import PREFIX
+from infra.aws.kubeconfig import document
+from tests.unit.aws.declared import CLOUD, Declared, declare
+
+
+@pytest.mark.parametrize("stack", CLOUD)
+def test_it_is_hardened_everywhere(cloud: Declared, stack: str) -> None:
+    found = declare(cloud, stack).named("Cluster", "cluster")
+    assert found["accessConfig"] == {"authenticationMode": "API", "bootstrapClusterCreatorAdminPermissions": False}
+    assert found["encryptionConfig"]["resources"] == ["secrets"] and found["encryptionConfig"]["provider"]["keyArn"]
+    assert found["enabledClusterLogTypes"] == ["api", "audit", "authenticator", "controllerManager", "scheduler"]
+    assert found["upgradePolicy"] == {"supportType": "STANDARD"}
+    assert found["vpcConfig"]["endpointPrivateAccess"] is True
+    assert "0.0.0.0/0" not in found["vpcConfig"].get("publicAccessCidrs", [])
+    group = cloud.named("LogGroup", "cluster")
+    assert group["name"] == f"/aws/eks/mldelivery-{stack}/cluster" and group["kmsKeyId"]
+
+
+def test_prods_api_is_private_and_it_can_not_be_deleted(cloud: Declared) -> None:
+    found = declare(cloud, "prod").named("Cluster", "cluster")
+    assert found["vpcConfig"]["endpointPublicAccess"] is False
+    assert found["deletionProtection"] is True
+
+
+def test_auto_mode_runs_nodes_disks_and_load_balancers(cloud: Declared) -> None:
+    found = declare(cloud, "dev").named("Cluster", "cluster")
+    assert found["computeConfig"]["nodePools"] == ["general-purpose", "system"]
+    assert found["kubernetesNetworkConfig"]["elasticLoadBalancing"]["enabled"] is True
+    assert found["storageConfig"]["blockStorage"]["enabled"] is True
+    assert not cloud.of("NodeGroup") and not cloud.of("Addon")
+
+
+def test_a_node_group_brings_hardened_machines_and_the_add_ons(cloud: Declared) -> None:
+    declare(cloud, "dev", aws={"cluster": {"compute": "node-groups", "node-group": {"minimum": 1, "maximum": 3}}})
+    assert "computeConfig" not in cloud.named("Cluster", "cluster")
+    template = cloud.named("LaunchTemplate", "cluster-nodes")
+    assert template["metadataOptions"] == {"httpEndpoint": "enabled", "httpTokens": "required", "httpPutResponseHopLimit": 1}
+    assert template["blockDeviceMappings"][0]["ebs"]["encrypted"] == "true"
+    assert {tag for each in template["tagSpecifications"] for tag in each["tags"]} >= {"environment", "cost-center"}
+    group = cloud.of("NodeGroup")[0]
+    assert group.inputs["scalingConfig"] == {"minSize": 1, "maxSize": 3, "desiredSize": 1}
+    assert group.ignored == ("scalingConfig.desiredSize",)
+    addons = {each.inputs["addonName"] for each in cloud.of("Addon")}
+    assert addons == {"eks-pod-identity-agent", "kube-proxy", "vpc-cni", "coredns", "metrics-server", "aws-ebs-csi-driver"}
+    # Nodes need their network first; what runs on them comes after.
+    order = [each.name for each in cloud.resources]
+    assert order.index("cluster-nodes-vpc-cni") < order.index("cluster-nodes-coredns")
+    cni = cloud.named("Addon", "cluster-nodes-vpc-cni")
+    assert json.loads(cni["configurationValues"]) == {"enableNetworkPolicy": "true"}
+    assert cni["podIdentityAssociations"][0]["serviceAccount"] == "aws-node"
+
+
+def test_a_cluster_that_stands_is_used_and_not_touched(cloud: Declared) -> None:
+    cloud.answers["aws:eks/getCluster:getCluster"] = {
+        "name": "theirs",
+        "endpoint": "https://theirs.test",
+        "certificateAuthorities": [{"data": "Q0E="}],
+        "vpcConfig": {"clusterSecurityGroupId": "sg-theirs"},
+    }
+    declare(cloud, "dev", aws={"cluster": {"existing": "theirs"}})
+    assert not cloud.of("Cluster")
+    assert {each.inputs["clusterName"] for each in cloud.of("AccessEntry")} == {"theirs"}
+    assert cloud.named("SecurityGroupIngressRule", "database")["referencedSecurityGroupId"] == "sg-theirs"
+    assert "https://theirs.test" in cloud.named("kubernetes", "cluster")["kubeconfig"]
+
+
+def test_a_cluster_elsewhere_gets_nothing_of_eks(cloud: Declared) -> None:
+    elsewhere = {
+        "kubeconfig": "some/kubeconfig",
+        "context": "there",
+        "registry": "registry.test/models",
+        "prometheus": "http://prometheus.test:9090",
+        "gateway": {"url": "https://models.test", "internal-url": "http://traefik.test:8082"},
+    }
+    declare(cloud, "dev", aws={"cluster": {"compute": "elsewhere"}}, kubernetes=elsewhere)
+    assert not [each for each in cloud.resources if each.typ.startswith("aws:eks/")]
+    assert cloud.named("kubernetes", "cluster") == {
+        "kubeconfig": "some/kubeconfig",
+        "context": "there",
+        "enableServerSideApply": "true",
+        "upsertExistingObjects": "true",
+    }
+    assert not [each for each in cloud.of("SecurityGroupIngressRule") if each.name == "database"]
+
+
+def test_the_provider_enters_with_a_token_of_the_shells_login_and_no_secret(cloud: Declared) -> None:
+    declare(cloud, "dev")
+    content = json.loads(cloud.named("kubernetes", "cluster")["kubeconfig"])
+    user = content["users"][0]["user"]
+    assert list(user) == ["exec"] and user["exec"]["command"] == "aws"
+    assert user["exec"]["args"][:4] == ["--region", "eu-central-1", "eks", "get-token"]
+    assert content["clusters"][0]["cluster"] == {"server": "https://cluster.test", "certificate-authority-data": "Q0E="}
+
+
+def test_nobody_enters_before_it_is_known_who_may(cloud: Declared) -> None:
+    declare(cloud, "dev")
+    provider = next(each for each in cloud.resources if each.typ == "pulumi:providers:kubernetes")
+    entries = [each.name for each in cloud.of("AccessPolicyAssociation")]
+    assert set(entries) <= set(provider.after)
+
+
+def test_kubectl_reads_the_kubeconfig(tmp_path: Any) -> None:
+    import kubernetes.config
+
+    path = tmp_path / "kubeconfig"
+    path.write_text(document("eu-central-1", "mldelivery-dev", "https://cluster.test", "Q0E="))
+    contexts, current = kubernetes.config.list_kube_config_contexts(str(path))
+    assert current["name"] == "mldelivery-dev" and len(contexts) == 1
+
+
+@pytest.mark.parametrize(("compute", "internal"), [("auto", ("scheme", "internal")), ("node-groups", ("internal", "true"))])
+def test_the_gateway_is_an_internal_load_balancer_with_a_certificate(cloud: Declared, compute: str, internal: tuple[str, str]) -> None:
+    declare(cloud, "prod", aws={"cluster": {"compute": compute}})
+    service = cloud.named("Release", "traefik")["values"]["service"]
+    annotations = {key.removeprefix(PREFIX): value for key, value in service["annotations"].items()}
+    assert annotations[internal[0]] == internal[1]
+    assert annotations["ssl-cert"].startswith("arn:aws:acm:")
+    assert annotations["backend-protocol"] == "ssl"
+    assert service["additionalServices"] == {"internal": {"type": "ClusterIP"}}
