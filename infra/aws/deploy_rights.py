@@ -37,19 +37,15 @@ LINKED = (
 )
 
 
-def deploy_statements(aws: AwsConfig) -> list[Statement]:
-    """All rights of the deploy role."""
-    return [
-        *_state(aws),
-        *estate(aws),
-        *_network(aws),
-        *_cluster(aws),
-        *_roles(aws),
-        *_keys(aws),
-        *_data(aws),
-        *_images(aws),
-        *_observed(aws),
-    ]
+def deploy_parts(aws: AwsConfig) -> dict[str, list[Statement]]:
+    """All rights of the deploy role, by what they are about."""
+    return {
+        "state": [*_state(aws), *estate(aws), *_keys(aws)],
+        "network": _network(aws),
+        "cluster": [*_cluster(aws), *_images(aws)],
+        "roles": _roles(aws),
+        "data": [*_data(aws), *_observed(aws)],
+    }
 
 
 def _state(aws: AwsConfig) -> list[Statement]:
@@ -120,7 +116,17 @@ def _network(aws: AwsConfig) -> list[Statement]:
                     "ec2:CreateLaunchTemplateVersion",
                     "ec2:CreateRoute",
                     "ec2:CreateTags",
-                    "ec2:Delete*",
+                    "ec2:DeleteFlowLogs",
+                    "ec2:DeleteInternetGateway",
+                    "ec2:DeleteLaunchTemplate",
+                    "ec2:DeleteNatGateway",
+                    "ec2:DeleteRoute",
+                    "ec2:DeleteRouteTable",
+                    "ec2:DeleteSecurityGroup",
+                    "ec2:DeleteSubnet",
+                    "ec2:DeleteTags",
+                    "ec2:DeleteVpc",
+                    "ec2:DeleteVpcEndpoints",
                     "ec2:DetachInternetGateway",
                     "ec2:DisassociateAddress",
                     "ec2:DisassociateRouteTable",
@@ -331,7 +337,13 @@ def _data(aws: AwsConfig) -> list[Statement]:
                 "s3:GetLifecycleConfiguration",
                 "s3:GetReplicationConfiguration",
                 "s3:ListBucket*",
-                "s3:PutBucket*",
+                "s3:PutBucketLogging",
+                "s3:PutBucketObjectLockConfiguration",
+                "s3:PutBucketOwnershipControls",
+                "s3:PutBucketPolicy",
+                "s3:PutBucketPublicAccessBlock",
+                "s3:PutBucketTagging",
+                "s3:PutBucketVersioning",
                 "s3:PutEncryptionConfiguration",
                 "s3:PutLifecycleConfiguration",
             ],
@@ -342,10 +354,17 @@ def _data(aws: AwsConfig) -> list[Statement]:
             why="the database of this environment, with its subnet and parameter groups",
             actions=[
                 "rds:AddTagsToResource",
-                "rds:Create*",
-                "rds:Delete*",
+                "rds:CreateDBInstance",
+                "rds:CreateDBParameterGroup",
+                "rds:CreateDBSnapshot",
+                "rds:CreateDBSubnetGroup",
+                "rds:DeleteDBInstance",
+                "rds:DeleteDBParameterGroup",
+                "rds:DeleteDBSubnetGroup",
                 "rds:ListTagsForResource",
-                "rds:Modify*",
+                "rds:ModifyDBInstance",
+                "rds:ModifyDBParameterGroup",
+                "rds:ModifyDBSubnetGroup",
                 "rds:RemoveTagsFromResource",
             ],
             resources=[

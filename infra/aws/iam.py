@@ -40,13 +40,22 @@ class Statement:
 
 @dataclass(frozen=True, kw_only=True)
 class RoleSpec:
-    """A role before it is made: who takes it, why there is one, and what it may do, by AWS's managed policies and by statements."""
+    """A role before it is made: who takes it, why there is one, and what it may do, by AWS's managed policies and by statements.
+
+    ``parts`` are statements too, each part a policy of its own: what a role may hold within itself is short.
+    """
 
     used_by: str
     why: str
     trust: Mapping[str, Any]
     managed: Sequence[str] = ()
-    statements: Sequence[Statement] = field(default_factory=tuple)
+    statements: Sequence[Statement] = ()
+    parts: Mapping[str, Sequence[Statement]] = field(default_factory=dict)
+
+    @property
+    def rights(self) -> list[Statement]:
+        """All statements."""
+        return [*self.statements, *(each for part in self.parts.values() for each in part)]
 
 
 def policy(statements: Sequence[Statement]) -> str:
@@ -65,12 +74,12 @@ def pod_trust(account: str, cluster_arn: str) -> dict[str, Any]:
     return _trust({"Service": "pods.eks.amazonaws.com"}, ("sts:AssumeRole", "sts:TagSession"), condition)
 
 
-def github_trust(provider_arn: str, subject: str) -> dict[str, Any]:
-    """Trust in GitHub's workflows, of one repository and for one ``subject`` such as ``repo:owner/name:environment:prod``."""
+def github_trust(provider_arn: str, *subjects: str) -> dict[str, Any]:
+    """Trust in GitHub's workflows, for these ``subjects`` alone, such as ``repo:owner/name:environment:prod``."""
     condition = {
         "StringEquals": {
             "token.actions.githubusercontent.com:aud": "sts.amazonaws.com",
-            "token.actions.githubusercontent.com:sub": subject,
+            "token.actions.githubusercontent.com:sub": list(subjects),
         }
     }
     return _trust({"Federated": provider_arn}, ("sts:AssumeRoleWithWebIdentity",), condition)
@@ -99,6 +108,15 @@ class Role(pulumi.ComponentResource):
         ]
         if spec.statements:
             made.append(iam.RolePolicy(name, role=role.name, name="rights", policy=policy(spec.statements), opts=child))
+        for part, statements in spec.parts.items():
+            rights = iam.Policy(
+                f"{name}-{part}",
+                name=f"{full_name}-{part}",
+                description=f"{spec.why}: {part}"[:1000],
+                policy=policy(statements),
+                opts=child,
+            )
+            made.append(iam.RolePolicyAttachment(f"{name}-{part}", role=role.name, policy_arn=rights.arn, opts=child))
         self.arn: pulumi.Output[str] = role.arn
         # Whoever uses the role needs its rights as well: an ARN that has none yet fails at first.
         self.ready: list[pulumi.Resource] = [role, *made]

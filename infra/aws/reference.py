@@ -61,8 +61,8 @@ def roles(aws: AwsConfig) -> str:
         _table(["role", "used by", "why", "AWS's managed policies"], [_summary(name, spec) for name, spec in found.items()]),
     ]
     for name, spec in found.items():
-        if spec.statements:
-            parts.append(f"### What `{name}` may do\n\n" + _table(["right", "why", "actions", "on", "if"], map(_right, spec.statements)))
+        if spec.rights:
+            parts.append(f"### What `{name}` may do\n\n" + _table(["right", "why", "actions", "on", "if"], map(_right, spec.rights)))
     parts.append(
         "### What no role can do\n\nEvery role but `preview` and `deploy` has a boundary: it can never do more than this, whatever its "
         "policies say, and `deploy` can make no role without it.\n\n"

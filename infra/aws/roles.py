@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from infra.aws import names
-from infra.aws.deploy_rights import deploy_statements, estate
+from infra.aws.deploy_rights import deploy_parts, estate
 from infra.aws.iam import RoleSpec, Statement, github_trust, pod_trust, service_trust
 from infra.aws_config import AwsConfig
 
@@ -156,9 +156,11 @@ def preview(aws: AwsConfig) -> RoleSpec:
         ),
     ]
     return RoleSpec(
-        used_by="GitHub's workflows, for pull requests",
+        used_by="GitHub's workflows, for pull requests and what was merged",
         why="previews: reads the state and the cluster's objects, and changes nothing",
-        trust=github_trust(oidc_arn(aws), f"repo:{aws.access.repository}:pull_request"),
+        trust=github_trust(
+            oidc_arn(aws), f"repo:{aws.access.repository}:pull_request", f"repo:{aws.access.repository}:ref:refs/heads/main"
+        ),
         statements=[*statements, *estate(aws)],
     )
 
@@ -170,7 +172,7 @@ def deploy(aws: AwsConfig) -> RoleSpec:
         used_by=f"GitHub's workflows, in the GitHub environment {environment}",
         why="brings this environment up, and no other; what it makes carries the environment's name or tag",
         trust=github_trust(oidc_arn(aws), f"repo:{aws.access.repository}:environment:{environment}"),
-        statements=deploy_statements(aws),
+        parts=deploy_parts(aws),
     )
 
 

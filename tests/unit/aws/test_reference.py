@@ -45,7 +45,7 @@ def test_a_difference_is_seen_and_what_is_equal_is_not() -> None:
 def test_every_role_and_each_of_its_rights_stands_there_with_a_reason() -> None:
     for name, spec in all_roles(aws_of("dev")).items():
         assert f"| `{name}` | {spec.used_by} | {spec.why} |" in PAGE
-        for statement in spec.statements:
+        for statement in spec.rights:
             assert f"| {statement.sid} | {statement.why} |" in PAGE
 
 
