@@ -167,6 +167,7 @@ class AccessConfig(Section):
     """Who may change an environment from GitHub's workflows, without a key that lives long."""
 
     repository: str = Field(pattern=r"^[\w.-]+/[\w.-]+$", description="The GitHub repository as owner/name.")
+    environment: str = Field(pattern=r"^[\w.-]{1,100}$", description="Its GitHub environment whose workflows may change this one.")
     oidc_provider: Literal["made-here", "existing"] = Field(
         "made-here", description="GitHub's identity provider in this account: an account has one, so that only one stack in it makes it."
     )

@@ -14,6 +14,7 @@ from pathlib import Path
 from infra.config import KubernetesConfig, StackConfig, load
 from infra.errors import ConfigError, DeliveryError, PlatformError
 from infra.release import numbers
+from pipelines.kubeconfig import ensure_kubeconfig
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -124,6 +125,7 @@ def _logs(stack: str, model: str | None, *, follow: bool) -> None:
     if model is not None and model not in config.models:
         raise ConfigError("there is no such model in this stack", where="MODEL", got=model, allowed=", ".join(config.models))
     if config.kubernetes is not None:
+        ensure_kubeconfig(ROOT, config)
         sys.stdout.flush()
         command = _pod_logs(config.kubernetes, model, follow=follow)
         os.execvp(command[0], command)

@@ -87,10 +87,12 @@ def _local_view(store: Path, name: str, config: StackConfig) -> dict[str, Any]:
 
 
 def _cluster_views(config: StackConfig, kubernetes: KubernetesConfig) -> tuple[dict[str, dict[str, Any]], str]:
-    from infra.kubernetes.api import connect
+    from infra.kubernetes.api import ROOT, connect
     from infra.kubernetes.view import view
+    from pipelines.kubeconfig import ensure_kubeconfig
 
     try:
+        ensure_kubeconfig(ROOT, config)
         cluster = connect(kubernetes.kubeconfig, kubernetes.context)
         return {name: view(cluster, kubernetes.namespace, name) for name in config.models}, kubernetes.gateway.url
     except DeliveryError as error:

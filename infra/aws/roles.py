@@ -167,11 +167,10 @@ def preview(aws: AwsConfig) -> RoleSpec:
 
 def deploy(aws: AwsConfig) -> RoleSpec:
     """GitHub's workflow that brings this environment up."""
-    environment = aws.name.removeprefix("mldelivery-")
     return RoleSpec(
-        used_by=f"GitHub's workflows, in the GitHub environment {environment}",
+        used_by=f"GitHub's workflows, in the GitHub environment {aws.access.environment}",
         why="brings this environment up, and no other; what it makes carries the environment's name or tag",
-        trust=github_trust(oidc_arn(aws), f"repo:{aws.access.repository}:environment:{environment}"),
+        trust=github_trust(oidc_arn(aws), f"repo:{aws.access.repository}:environment:{aws.access.environment}"),
         parts=deploy_parts(aws),
     )
 

@@ -6,9 +6,11 @@ import json
 from typing import Any
 
 import pytest
+from pulumi.output import Unknown
 
 from infra.aws.gateway import PREFIX
 from infra.aws.kubeconfig import document
+from infra.kubernetes import guard
 from tests.unit.aws.declared import CLOUD, Declared, declare
 
 
@@ -115,6 +117,18 @@ def test_kubectl_reads_the_kubeconfig(tmp_path: Any) -> None:
     path.write_text(document("eu-central-1", "mldelivery-dev", "https://cluster.test", "Q0E="))
     contexts, current = kubernetes.config.list_kube_config_contexts(str(path))
     assert current["name"] == "mldelivery-dev" and len(contexts) == 1
+
+
+@pytest.mark.parametrize("kubeconfig", [Unknown(), document("eu-central-1", "dev", "https://nobody.test", "Q0E=")])
+def test_a_preview_asks_nothing_of_a_cluster_that_the_same_stack_makes(kubeconfig: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> None:
+        raise AssertionError("the cluster was asked")
+
+    monkeypatch.setattr(guard, "connect", refuse)
+    news = {"kubeconfig": kubeconfig, "context": None, "namespace": "mldelivery"}
+    assert guard.RolloutGuardProvider().check({}, news).inputs == news
+    with pytest.raises(AssertionError):
+        guard.RolloutGuardProvider().check({}, {**news, "kubeconfig": "some/kubeconfig"})
 
 
 @pytest.mark.parametrize(("compute", "internal"), [("auto", ("scheme", "internal")), ("node-groups", ("internal", "true"))])

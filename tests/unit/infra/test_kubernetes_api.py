@@ -140,3 +140,12 @@ def test_without_a_path_the_environment_counts(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setenv("HOME", str(tmp_path / "nobody"))
     found = connect(None, None)
     assert "KUBECONFIG" in found.where and "http://127.0.0.1:1" in found.where
+
+
+def test_a_kubeconfigs_own_content_does_as_well_as_a_file(tmp_path: Path) -> None:
+    content = json.dumps(yaml.safe_load(kubeconfig(tmp_path, 1).read_text(encoding="utf-8")))
+    found = connect(content, None)
+    assert found.where == "context current of the stack's own cluster (http://127.0.0.1:1)"
+    with pytest.raises(PlatformError, match="cannot be used") as raised:
+        connect(content, "elsewhere")
+    assert "secret" not in str(raised.value)

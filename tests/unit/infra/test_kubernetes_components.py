@@ -174,6 +174,8 @@ def test_charts_are_pinned_and_set_what_the_rollouts_rely_on() -> None:
     crds = found["traefik"].values["providers"]["kubernetesCRD"]
     # A canary whose only pod crashed must not take the whole route with it.
     assert crds["allowEmptyServices"] is True
-    assert found["traefik"].values["ports"]["internal"]["expose"] == {"default": False}
+    # Probes reach it by a Service of its own; users' Service does not have it.
+    assert found["traefik"].values["ports"]["internal"]["expose"] == {"default": False, "internal": True}
+    assert found["traefik"].values["service"]["additionalServices"] == {"internal": {"type": "ClusterIP"}}
     assert found["traefik"].values["metrics"]["prometheus"]["addServicesLabels"] is True
     assert any("traefik.io/v1alpha1" in argument for argument in found["argo-rollouts"].values["controller"]["extraArgs"])
