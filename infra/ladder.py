@@ -92,6 +92,16 @@ def check_climb(record: Release, store: Path, stack: str, *, where: str) -> Serv
     return found
 
 
+def climbed(record: Release | None, store: Path, stack: str) -> str | None:
+    """What a reviewer reads of the stack below, of a release that ``check_climb`` let through; None where nothing is below."""
+    lower = below(stack)
+    if record is None or lower is None:
+        return None
+    path = served_path(store, record.model, lower, record.release)
+    found = read(path, where=str(path), act=f"make up STACK={lower}")
+    return f"{lower} serves it since {found.since}{', baked' if found.baked else ', not baked yet'}" if found else None
+
+
 def read(path: Path, *, where: str, act: str) -> Served | None:
     """One record with its digest checked; None where there is none. Raises ReleaseError for an altered one."""
     try:

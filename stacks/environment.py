@@ -9,6 +9,7 @@ import pulumi
 from infra.aws.access import Boundary, ClusterAccess, ClusterAccessArgs, Workflows, WorkloadRoles, WorkloadRolesArgs
 from infra.aws.budget import Budget
 from infra.aws.cluster import Cluster, ClusterArgs, ExistingCluster, existing_cluster
+from infra.aws.cluster_defaults import ClusterDefaults, ClusterDefaultsArgs
 from infra.aws.database import Database, DatabaseArgs
 from infra.aws.existing_network import ExistingNetwork, existing_network
 from infra.aws.gateway import gateway_service
@@ -57,10 +58,14 @@ def declare(config: StackConfig, stack: str) -> None:
     Budget("budget", aws, by_aws)
 
     if cluster is None:
-        inside = kubernetes_provider(kubernetes.kubeconfig, kubernetes.context)
+        inside, before = kubernetes_provider(kubernetes.kubeconfig, kubernetes.context), []
     else:
-        inside = _into(cluster, aws, kubernetes, workflows, boundary, by_aws)
-    platform = Platform("platform", PlatformArgs(kubernetes=kubernetes, provider=inside, gateway_service=gateway_service(aws)))
+        inside, before = _into(cluster, aws, kubernetes, workflows, boundary, by_aws)
+    platform = Platform(
+        "platform",
+        PlatformArgs(kubernetes=kubernetes, provider=inside, gateway_service=gateway_service(aws)),
+        pulumi.ResourceOptions(depends_on=before),
+    )
     kubeconfig = cluster.kubeconfig if cluster else None
     serve(config, Place(stack=stack, root=ROOT, kubernetes=kubernetes, provider=inside, platform=platform, kubeconfig=kubeconfig))
 
@@ -119,12 +124,15 @@ def _into(
     workflows: Workflows,
     boundary: Boundary,
     by_aws: pulumi.ResourceOptions,
-) -> pulumi.ProviderResource:
-    """Who may enter an EKS cluster, what its pods may do on AWS, and the provider that enters it after both."""
+) -> tuple[pulumi.ProviderResource, list[pulumi.Resource]]:
+    """Who may enter an EKS cluster, what its pods may do on AWS, the provider that enters it after both, and what it must have first."""
     namespaces = [kubernetes.namespace, PLATFORM_NAMESPACE]
     entries = ClusterAccessArgs(aws=aws, cluster=cluster.name, workflows=workflows, namespaces=namespaces)
     access = ClusterAccess("cluster-access", entries, by_aws)
     pods = WorkloadRolesArgs(aws=aws, cluster=cluster.name, boundary=boundary.arn)
     roles = WorkloadRoles("workload-roles", pods, by_aws)
     pulumi.export("cluster", cluster.name)
-    return kubernetes_provider(cluster.kubeconfig, None, pulumi.ResourceOptions(depends_on=[access, roles]))
+    inside = kubernetes_provider(cluster.kubeconfig, None, pulumi.ResourceOptions(depends_on=[access, roles]))
+    if isinstance(cluster, ExistingCluster):
+        return inside, []
+    return inside, [ClusterDefaults("cluster-defaults", ClusterDefaultsArgs(aws=aws, provider=inside))]

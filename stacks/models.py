@@ -10,6 +10,7 @@ import pulumi
 from infra.config import KubernetesConfig, StackConfig, file_name
 from infra.kubernetes.model_server import ModelServer, ModelServerArgs
 from infra.kubernetes.platform import Platform
+from infra.ladder import climbed
 from infra.records import records_in_use
 
 
@@ -35,6 +36,11 @@ def serve(config: StackConfig, place: Place) -> None:
         champion, challenger = records_in_use(
             config.store(place.root), name, model, file=file, root=place.root, kubernetes=place.kubernetes
         )
+        below = {
+            role: words
+            for role, record in (("champion", champion), ("challenger", challenger))
+            if (words := climbed(record, config.store(place.root), place.stack)) is not None
+        }
         if champion is not None:
             args = ModelServerArgs(
                 config=model,
@@ -44,5 +50,6 @@ def serve(config: StackConfig, place: Place) -> None:
                 config_file=file,
                 provider=place.provider,
                 kubeconfig=place.kubeconfig,
+                below=below,
             )
             ModelServer(name, args, pulumi.ResourceOptions(depends_on=place.platform.ready))

@@ -24,7 +24,13 @@ class Budget(pulumi.ComponentResource):
             time_unit="MONTHLY",
             limit_amount=str(aws.budget.monthly_usd),
             limit_unit="USD",
-            cost_filters=[{"name": "TagKeyValue", "values": [f"user:{names.ENVIRONMENT_TAG}${aws.name}"]}],
+            # What Auto Mode starts has no tags of ours; AWS's own names the cluster.
+            cost_filters=[
+                {
+                    "name": "TagKeyValue",
+                    "values": [f"user:{names.ENVIRONMENT_TAG}${aws.name}", f"aws:eks:cluster-name${aws.cluster_name}"],
+                }
+            ],
             notifications=[
                 {
                     "comparison_operator": "GREATER_THAN",

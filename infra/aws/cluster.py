@@ -71,7 +71,10 @@ class Cluster(pulumi.ComponentResource):
             storage_config={"block_storage": {"enabled": True}} if is_auto else None,
             opts=pulumi.ResourceOptions(parent=self, protect=aws.protect, depends_on=[logs, *control.ready, *node.ready]),
         )
-        if not is_auto:
+        if is_auto:
+            # A model's autoscaler reads its pods' use of CPU there; a node group brings it with its other add-ons.
+            eks.Addon(f"{name}-metrics-server", cluster_name=made.name, addon_name="metrics-server", opts=child)
+        else:
             group = NodeGroupArgs(aws=aws, cluster=made.name, subnet_ids=args.subnet_ids, node_role=node, boundary=args.boundary)
             NodeGroup(f"{name}-nodes", group, child)
         self.name: pulumi.Output[str] = made.name

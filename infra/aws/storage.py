@@ -41,6 +41,8 @@ class Storage(pulumi.ComponentResource):
             ),
             child,
         )
+        # S3 asks whether it may write there before it takes the order.
+        after = pulumi.ResourceOptions(parent=self, depends_on=[logs])
         ends = {"requests": config.request_days}
         locks = {"releases": config.release_lock_days}
         self.buckets: dict[str, Bucket] = {
@@ -55,7 +57,7 @@ class Storage(pulumi.ComponentResource):
                     expire_days=ends.get(purpose),
                     lock_days=locks.get(purpose),
                 ),
-                child,
+                after,
             )
             for purpose in names.BUCKETS
         }

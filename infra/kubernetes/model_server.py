@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import pulumi
@@ -24,7 +24,8 @@ from infra.rollout import describe, describe_return
 class ModelServerArgs:
     """A model's config, the records of its champion and challenger, the cluster, and the file that asked for them.
 
-    ``kubeconfig`` is the content of a kubeconfig that is not known yet; without it the cluster's config names a file.
+    ``kubeconfig`` is the content of a kubeconfig that is not known yet; without it the cluster's config names a file. ``below`` says, by
+    role, what the stack below has seen of the release.
     """
 
     config: ModelConfig
@@ -34,6 +35,7 @@ class ModelServerArgs:
     config_file: str
     provider: pulumi.ProviderResource
     kubeconfig: pulumi.Input[str] | None = None
+    below: Mapping[str, str] = field(default_factory=dict)
 
 
 class ModelServer(pulumi.ComponentResource):
@@ -155,7 +157,7 @@ def _shown(args: ModelServerArgs, role: Role, record: Release) -> dict[str, Any]
     shown = {
         "model": record.model,
         "champion": record.release,
-        "evidence": {role: evidence(record)},
+        "evidence": {role: {**evidence(record), **({"below": args.below[role]} if role in args.below else {})}},
         "policy": {**dataclasses.asdict(policy), "steps": list(policy.steps)},
     }
     if role == "challenger":

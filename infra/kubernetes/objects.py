@@ -59,15 +59,18 @@ def _snake(key: str) -> str:
 
 def _classes() -> dict[tuple[str, str], Callable[..., Any]]:
     from pulumi_kubernetes.autoscaling.v2 import HorizontalPodAutoscaler
-    from pulumi_kubernetes.core.v1 import Namespace, Service, ServiceAccount
+    from pulumi_kubernetes.core.v1 import ConfigMap, Namespace, Service, ServiceAccount
     from pulumi_kubernetes.networking.v1 import NetworkPolicy
     from pulumi_kubernetes.policy.v1 import PodDisruptionBudget
+    from pulumi_kubernetes.storage.v1 import StorageClass
 
     return {
+        ("v1", "ConfigMap"): ConfigMap,
         ("v1", "Namespace"): Namespace,
         ("v1", "Service"): Service,
         ("v1", "ServiceAccount"): ServiceAccount,
         ("networking.k8s.io/v1", "NetworkPolicy"): NetworkPolicy,
         ("policy/v1", "PodDisruptionBudget"): PodDisruptionBudget,
         ("autoscaling/v2", "HorizontalPodAutoscaler"): HorizontalPodAutoscaler,
+        ("storage.k8s.io/v1", "StorageClass"): StorageClass,
     }

@@ -53,13 +53,6 @@ def test_plain_pulumi_shows_the_same(copy: Laptop) -> None:
     assert 'accuracy: "0.950 [0.900, 1.000]"' in done.stdout
 
 
-@pytest.mark.parametrize("stack", ["dev", "staging", "prod"])
-def test_the_cloud_stacks_refuse_in_words(copy: Laptop, stack: str) -> None:
-    for out in (copy.refused("preview", "--stack", stack), copy.refused("up", "--stack", stack)):
-        assert f"Pulumi.{stack}.yaml: mldelivery:target: the cloud stacks are not filled yet" in out
-        assert "make up STACK=local" in out
-
-
 def test_a_stack_that_does_not_exist_is_named(copy: Laptop) -> None:
     out = copy.refused("up", "--stack", "porduction")
     assert "Pulumi.porduction.yaml: there is no such stack" in out and "dev, local, prod, staging" in out

@@ -38,7 +38,12 @@ def test_auto_mode_runs_nodes_disks_and_load_balancers(cloud: Declared) -> None:
     assert found["computeConfig"]["nodePools"] == ["general-purpose", "system"]
     assert found["kubernetesNetworkConfig"]["elasticLoadBalancing"]["enabled"] is True
     assert found["storageConfig"]["blockStorage"]["enabled"] is True
-    assert not cloud.of("NodeGroup") and not cloud.of("Addon")
+    assert not cloud.of("NodeGroup") and [each.inputs["addonName"] for each in cloud.of("Addon")] == ["metrics-server"]
+    assert cloud.named("StorageClass", "encrypted-storageclass")["provisioner"] == "ebs.csi.eks.amazonaws.com"
+    # Without it Auto Mode takes no notice of network policies.
+    assert cloud.named("ConfigMap", "amazon-vpc-cni-configmap")["data"] == {"enable-network-policy-controller": "true"}
+    order = [each.name for each in cloud.resources]
+    assert order.index("encrypted-storageclass") < order.index("prometheus")
 
 
 def test_a_node_group_brings_hardened_machines_and_the_add_ons(cloud: Declared) -> None:
@@ -56,6 +61,7 @@ def test_a_node_group_brings_hardened_machines_and_the_add_ons(cloud: Declared) 
     # Nodes need their network first; what runs on them comes after.
     order = [each.name for each in cloud.resources]
     assert order.index("cluster-nodes-vpc-cni") < order.index("cluster-nodes-coredns")
+    assert cloud.named("StorageClass", "encrypted-storageclass")["provisioner"] == "ebs.csi.aws.com" and not cloud.of("ConfigMap")
     cni = cloud.named("Addon", "cluster-nodes-vpc-cni")
     assert json.loads(cni["configurationValues"]) == {"enableNetworkPolicy": "true"}
     assert cni["podIdentityAssociations"][0]["serviceAccount"] == "aws-node"
@@ -69,7 +75,7 @@ def test_a_cluster_that_stands_is_used_and_not_touched(cloud: Declared) -> None:
         "vpcConfig": {"clusterSecurityGroupId": "sg-theirs"},
     }
     declare(cloud, "dev", aws={"cluster": {"existing": "theirs"}})
-    assert not cloud.of("Cluster")
+    assert not cloud.of("Cluster") and not cloud.of("StorageClass") and not cloud.of("Addon")
     assert {each.inputs["clusterName"] for each in cloud.of("AccessEntry")} == {"theirs"}
     assert cloud.named("SecurityGroupIngressRule", "database")["referencedSecurityGroupId"] == "sg-theirs"
     assert "https://theirs.test" in cloud.named("kubernetes", "cluster")["kubeconfig"]

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from infra.config import StackConfig
 from infra.errors import ConfigError
+from stacks import program
 from tests.unit.aws.declared import CLOUD, config_of
 
 
@@ -68,3 +70,7 @@ def test_what_cannot_be_right_is_refused(changes: dict[str, Any], key: str, says
 def test_target_and_section_belong_together() -> None:
     with pytest.raises(ConfigError, match="'eks' needs a section 'aws'"):
         config_of("dev", target="kubernetes", kubernetes={})
+
+
+def test_the_program_reads_every_key_of_a_stacks_config() -> None:
+    assert set(program._KEYS) == {field.alias for field in StackConfig.model_fields.values()}

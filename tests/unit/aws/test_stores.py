@@ -86,6 +86,6 @@ def test_somebody_is_told_before_the_money_is_gone(cloud: Declared) -> None:
     declare(cloud, "prod")
     found = cloud.named("Budget", "budget")
     assert found["limitAmount"] == "1500" and found["costFilters"] == [
-        {"name": "TagKeyValue", "values": ["user:environment$mldelivery-prod"]}
+        {"name": "TagKeyValue", "values": ["user:environment$mldelivery-prod", "aws:eks:cluster-name$mldelivery-prod"]}
     ]
     assert [(each["notificationType"], each["threshold"]) for each in found["notifications"]] == [("ACTUAL", 80), ("FORECASTED", 100)]
