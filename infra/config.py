@@ -387,7 +387,7 @@ def _meaning(location: list[str]) -> str:
     while location and location[-1].isdigit():
         location = location[:-1]
     section = _section_of(location[:-1])
-    if section is None:
+    if section is None or not location:
         return ""
     for name, field in section.model_fields.items():
         if (field.alias or name) == location[-1]:

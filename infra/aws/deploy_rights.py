@@ -225,14 +225,14 @@ _EKS_CHANGES = (
 
 
 def _roles(aws: AwsConfig) -> list[Statement]:
-    own = [names.role_arn(aws, "*")]
+    own, policies = [names.role_arn(aws, "*")], names.arn(aws, "iam", f"policy/{aws.name}-*", region="")
     bounded = {"StringEquals": {"iam:PermissionsBoundary": boundary_arn(aws)}}
     return [
         Statement(
             sid="SeeRoles",
             why="roles of this environment",
             actions=["iam:Get*", "iam:List*"],
-            resources=[*own, boundary_arn(aws), names.arn(aws, "iam", "oidc-provider/*", region="")],
+            resources=[*own, policies, names.arn(aws, "iam", "oidc-provider/*", region="")],
         ),
         Statement(
             sid="MakeRoles",
@@ -257,9 +257,9 @@ def _roles(aws: AwsConfig) -> list[Statement]:
         Statement(
             sid="NotItself",
             effect="Deny",
-            why="a workflow must not widen its own rights: these two roles and the boundary are changed by a person",
+            why="a workflow must not widen its own rights: these two roles and all policies are changed by a person",
             actions=["iam:Attach*", "iam:Create*", "iam:Delete*", "iam:Detach*", "iam:Put*", "iam:Set*", "iam:Update*"],
-            resources=[names.role_arn(aws, "deploy"), names.role_arn(aws, "preview"), boundary_arn(aws)],
+            resources=[names.role_arn(aws, "deploy"), names.role_arn(aws, "preview"), policies],
         ),
         Statement(
             sid="PassRoles",

@@ -6,7 +6,6 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
-from functools import cache
 from typing import Any
 
 import pytest
@@ -20,7 +19,7 @@ from infra.aws.registry import pulls
 from infra.aws.storage import delivery
 from infra.aws_config import AwsConfig
 from tests.contracts import environments as rules
-from tests.unit.aws.declared import CLOUD, Declared, Registered, config_of, declare
+from tests.unit.aws.declared import CLOUD, Registered, config_of, declared
 from toolchain import ROOT
 
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -33,12 +32,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 
 
-@cache
-def declared(variant: str) -> tuple[Registered, ...]:
-    return tuple(declare(Declared(), variant.split()[0], aws=VARIANTS[variant]).resources)
+def resources(variant: str) -> list[Registered]:
+    return declared(variant.split()[0], aws=VARIANTS[variant]).resources
 
 
-@cache
 def aws_of(variant: str) -> AwsConfig:
     found = config_of(variant.split()[0], aws=VARIANTS[variant]).aws
     assert found is not None
@@ -54,23 +51,23 @@ def known_statements(aws: AwsConfig) -> list[Statement]:
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_everything_is_tagged_for_costs_and_hangs_on_a_component(variant: str) -> None:
-    assert rules.untagged(declared(variant)) == []
-    assert rules.outside_components(declared(variant)) == []
+    assert rules.untagged(resources(variant)) == []
+    assert rules.outside_components(resources(variant)) == []
 
 
 @pytest.mark.parametrize("variant", [each for each in VARIANTS if each.startswith(("prod", "staging"))])
 def test_what_holds_data_is_protected(variant: str) -> None:
-    assert rules.unprotected(declared(variant)) == []
+    assert rules.unprotected(resources(variant)) == []
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_no_secret_lies_in_plain_state(variant: str) -> None:
-    assert rules.plain_secrets(declared(variant)) == []
+    assert rules.plain_secrets(resources(variant)) == []
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_no_right_is_too_wide_and_each_has_its_reason(variant: str) -> None:
-    found = list(rules.documents(declared(variant)))
+    found = list(rules.documents(resources(variant)))
     assert len(found) > 15
     known = known_statements(aws_of(variant))
     assert [each for where, document in found for each in rules.too_wide(where, document)] == []
@@ -80,7 +77,7 @@ def test_no_right_is_too_wide_and_each_has_its_reason(variant: str) -> None:
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_every_role_on_the_list_is_made_and_no_other(variant: str) -> None:
     aws = aws_of(variant)
-    made = {each.inputs["name"]: each.inputs for each in declared(variant) if each.typ == "aws:iam/role:Role"}
+    made = {each.inputs["name"]: each.inputs for each in resources(variant) if each.typ == "aws:iam/role:Role"}
     assert set(made) == {f"{aws.name}-{role}" for role in roles.all_roles(aws)}
     # The two that workflows log in as are outside: a person makes them, and they can't change themselves.
     unbounded = {name for name, inputs in made.items() if "permissionsBoundary" not in inputs}

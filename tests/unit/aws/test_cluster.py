@@ -11,12 +11,13 @@ from pulumi.output import Unknown
 from infra.aws.gateway import PREFIX
 from infra.aws.kubeconfig import document
 from infra.kubernetes import guard
-from tests.unit.aws.declared import CLOUD, Declared, declare
+from tests.unit.aws.declared import CLOUD, Declared, declare, declared
 
 
 @pytest.mark.parametrize("stack", CLOUD)
-def test_it_is_hardened_everywhere(cloud: Declared, stack: str) -> None:
-    found = declare(cloud, stack).named("Cluster", "cluster")
+def test_it_is_hardened_everywhere(stack: str) -> None:
+    cloud = declared(stack)
+    found = cloud.named("Cluster", "cluster")
     assert found["accessConfig"] == {"authenticationMode": "API", "bootstrapClusterCreatorAdminPermissions": False}
     assert found["encryptionConfig"]["resources"] == ["secrets"] and found["encryptionConfig"]["provider"]["keyArn"]
     assert found["enabledClusterLogTypes"] == ["api", "audit", "authenticator", "controllerManager", "scheduler"]
@@ -27,14 +28,16 @@ def test_it_is_hardened_everywhere(cloud: Declared, stack: str) -> None:
     assert group["name"] == f"/aws/eks/mldelivery-{stack}/cluster" and group["kmsKeyId"]
 
 
-def test_prods_api_is_private_and_it_can_not_be_deleted(cloud: Declared) -> None:
-    found = declare(cloud, "prod").named("Cluster", "cluster")
+def test_prods_api_is_private_and_it_can_not_be_deleted() -> None:
+    cloud = declared("prod")
+    found = cloud.named("Cluster", "cluster")
     assert found["vpcConfig"]["endpointPublicAccess"] is False
     assert found["deletionProtection"] is True
 
 
-def test_auto_mode_runs_nodes_disks_and_load_balancers(cloud: Declared) -> None:
-    found = declare(cloud, "dev").named("Cluster", "cluster")
+def test_auto_mode_runs_nodes_disks_and_load_balancers() -> None:
+    cloud = declared("dev")
+    found = cloud.named("Cluster", "cluster")
     assert found["computeConfig"]["nodePools"] == ["general-purpose", "system"]
     assert found["kubernetesNetworkConfig"]["elasticLoadBalancing"]["enabled"] is True
     assert found["storageConfig"]["blockStorage"]["enabled"] is True
@@ -46,8 +49,8 @@ def test_auto_mode_runs_nodes_disks_and_load_balancers(cloud: Declared) -> None:
     assert order.index("encrypted-storageclass") < order.index("prometheus")
 
 
-def test_a_node_group_brings_hardened_machines_and_the_add_ons(cloud: Declared) -> None:
-    declare(cloud, "dev", aws={"cluster": {"compute": "node-groups", "node-group": {"minimum": 1, "maximum": 3}}})
+def test_a_node_group_brings_hardened_machines_and_the_add_ons() -> None:
+    cloud = declared("dev", aws={"cluster": {"compute": "node-groups", "node-group": {"minimum": 1, "maximum": 3}}})
     assert "computeConfig" not in cloud.named("Cluster", "cluster")
     template = cloud.named("LaunchTemplate", "cluster-nodes")
     assert template["metadataOptions"] == {"httpEndpoint": "enabled", "httpTokens": "required", "httpPutResponseHopLimit": 1}
@@ -81,7 +84,7 @@ def test_a_cluster_that_stands_is_used_and_not_touched(cloud: Declared) -> None:
     assert "https://theirs.test" in cloud.named("kubernetes", "cluster")["kubeconfig"]
 
 
-def test_a_cluster_elsewhere_gets_nothing_of_eks(cloud: Declared) -> None:
+def test_a_cluster_elsewhere_gets_nothing_of_eks() -> None:
     elsewhere = {
         "kubeconfig": "some/kubeconfig",
         "context": "there",
@@ -89,7 +92,7 @@ def test_a_cluster_elsewhere_gets_nothing_of_eks(cloud: Declared) -> None:
         "prometheus": "http://prometheus.test:9090",
         "gateway": {"url": "https://models.test", "internal-url": "http://traefik.test:8082"},
     }
-    declare(cloud, "dev", aws={"cluster": {"compute": "elsewhere"}}, kubernetes=elsewhere)
+    cloud = declared("dev", aws={"cluster": {"compute": "elsewhere"}}, kubernetes=elsewhere)
     assert not [each for each in cloud.resources if each.typ.startswith("aws:eks/")]
     assert cloud.named("kubernetes", "cluster") == {
         "kubeconfig": "some/kubeconfig",
@@ -100,8 +103,8 @@ def test_a_cluster_elsewhere_gets_nothing_of_eks(cloud: Declared) -> None:
     assert not [each for each in cloud.of("SecurityGroupIngressRule") if each.name == "database"]
 
 
-def test_the_provider_enters_with_a_token_of_the_shells_login_and_no_secret(cloud: Declared) -> None:
-    declare(cloud, "dev")
+def test_the_provider_enters_with_a_token_of_the_shells_login_and_no_secret() -> None:
+    cloud = declared("dev")
     content = json.loads(cloud.named("kubernetes", "cluster")["kubeconfig"])
     user = content["users"][0]["user"]
     assert list(user) == ["exec"] and user["exec"]["command"] == "aws"
@@ -109,8 +112,8 @@ def test_the_provider_enters_with_a_token_of_the_shells_login_and_no_secret(clou
     assert content["clusters"][0]["cluster"] == {"server": "https://cluster.test", "certificate-authority-data": "Q0E="}
 
 
-def test_nobody_enters_before_it_is_known_who_may(cloud: Declared) -> None:
-    declare(cloud, "dev")
+def test_nobody_enters_before_it_is_known_who_may() -> None:
+    cloud = declared("dev")
     provider = next(each for each in cloud.resources if each.typ == "pulumi:providers:kubernetes")
     entries = [each.name for each in cloud.of("AccessPolicyAssociation")]
     assert set(entries) <= set(provider.after)
@@ -138,8 +141,8 @@ def test_a_preview_asks_nothing_of_a_cluster_that_the_same_stack_makes(kubeconfi
 
 
 @pytest.mark.parametrize(("compute", "internal"), [("auto", ("scheme", "internal")), ("node-groups", ("internal", "true"))])
-def test_the_gateway_is_an_internal_load_balancer_with_a_certificate(cloud: Declared, compute: str, internal: tuple[str, str]) -> None:
-    declare(cloud, "prod", aws={"cluster": {"compute": compute}})
+def test_the_gateway_is_an_internal_load_balancer_with_a_certificate(compute: str, internal: tuple[str, str]) -> None:
+    cloud = declared("prod", aws={"cluster": {"compute": compute}})
     service = cloud.named("Release", "traefik")["values"]["service"]
     annotations = {key.removeprefix(PREFIX): value for key, value in service["annotations"].items()}
     assert annotations[internal[0]] == internal[1]

@@ -11,6 +11,12 @@ from infra.errors import ConfigError
 from stacks import program
 from tests.unit.aws.declared import CLOUD, config_of
 
+OWN = {
+    "registry": "registry.test/models",
+    "prometheus": "http://prometheus.test:9090",
+    "gateway": {"url": "https://models.test", "internal-url": "http://traefik.test:8082"},
+}
+
 
 @pytest.mark.parametrize("stack", CLOUD)
 def test_each_file_is_whole_and_boots_before_its_first_model(stack: str) -> None:
@@ -30,12 +36,7 @@ def test_the_cluster_is_known_from_the_account_alone() -> None:
 
 
 def test_a_section_kubernetes_of_ones_own_is_taken_as_it_is() -> None:
-    own = {
-        "registry": "registry.test/models",
-        "prometheus": "http://prometheus.test:9090",
-        "gateway": {"url": "https://models.test", "internal-url": "http://traefik.test:8082"},
-    }
-    cluster = config_of("dev", aws={"cluster": {"compute": "elsewhere"}}, kubernetes=own).kubernetes
+    cluster = config_of("dev", aws={"cluster": {"compute": "elsewhere"}}, kubernetes=OWN).kubernetes
     assert cluster is not None and cluster.registry == "registry.test/models"
 
 
@@ -69,7 +70,7 @@ def test_what_cannot_be_right_is_refused(changes: dict[str, Any], key: str, says
 
 def test_target_and_section_belong_together() -> None:
     with pytest.raises(ConfigError, match="'eks' needs a section 'aws'"):
-        config_of("dev", target="kubernetes", kubernetes={})
+        config_of("dev", target="kubernetes", kubernetes=OWN)
 
 
 def test_the_program_reads_every_key_of_a_stacks_config() -> None:

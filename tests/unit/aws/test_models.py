@@ -10,7 +10,7 @@ from infra import ladder
 from infra.errors import ReleaseError
 from infra.release import Release, write
 from stacks import environment
-from tests.unit.aws.declared import Declared, declare
+from tests.unit.aws.declared import Declared, declare, declared
 from tests.unit.infra.test_release import document
 
 IMAGE = "iris@sha256:" + "b" * 64
@@ -50,6 +50,6 @@ def test_what_did_not_climb_is_refused_before_anything_of_it_is_declared(cloud: 
 
 def test_a_model_adds_few_resources(cloud: Declared, tmp_path: Path, record: Release) -> None:
     ladder.write(tmp_path, record, "staging", since="2026-11-24T12:00:00Z", baked=True)
-    without = len(declare(Declared(), "prod").resources)
+    without = len(declared("prod").resources)
     added = len(declare(cloud, "prod", models={"iris": {"champion": 5}}).resources) - without
     assert added <= 25, added

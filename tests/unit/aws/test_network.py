@@ -14,7 +14,7 @@ from infra.aws.network import INTERFACE_ENDPOINTS, cut
 from infra.aws_config import ExistingNetworkConfig
 from infra.errors import ConfigError
 from stacks import environment
-from tests.unit.aws.declared import Declared, declare
+from tests.unit.aws.declared import Declared, declare, declared
 
 
 def state(**outputs: Any) -> str:
@@ -34,8 +34,8 @@ def test_networks_are_cut_without_overlap_and_lie_inside(cidr: str, zones: int) 
 
 
 @pytest.mark.parametrize(("nat", "gateways", "public"), [("none", 0, 0), ("one", 1, 1), ("zone", 3, 3)])
-def test_ways_out_are_as_many_as_config_says(cloud: Declared, nat: str, gateways: int, public: int) -> None:
-    declare(cloud, "prod", aws={"network": {"nat": nat}})
+def test_ways_out_are_as_many_as_config_says(nat: str, gateways: int, public: int) -> None:
+    cloud = declared("prod", aws={"network": {"nat": nat}})
     assert len(cloud.of("NatGateway")) == len(cloud.of("Eip")) == gateways
     assert len([each for each in cloud.of("Subnet") if "public" in each.name]) == public
     assert len([each for each in cloud.of("Subnet") if "private" in each.name]) == 3
@@ -45,15 +45,15 @@ def test_ways_out_are_as_many_as_config_says(cloud: Declared, nat: str, gateways
     assert len({each["natGatewayId"] for each in out}) == gateways
 
 
-def test_no_machine_gets_a_public_address_and_the_default_group_reaches_nothing(cloud: Declared) -> None:
-    declare(cloud, "prod")
+def test_no_machine_gets_a_public_address_and_the_default_group_reaches_nothing() -> None:
+    cloud = declared("prod")
     assert {each.inputs["mapPublicIpOnLaunch"] for each in cloud.of("Subnet")} == {False}
     default = cloud.named("DefaultSecurityGroup", "network")
     assert default["ingress"] == [] and default["egress"] == []
 
 
-def test_prod_reaches_aws_by_endpoints_and_dev_by_its_way_out(cloud: Declared) -> None:
-    declare(cloud, "prod")
+def test_prod_reaches_aws_by_endpoints_and_dev_by_its_way_out() -> None:
+    cloud = declared("prod")
     services = {each.inputs["serviceName"].removeprefix("com.amazonaws.eu-central-1.") for each in cloud.of("VpcEndpoint")}
     assert services == {"s3", *INTERFACE_ENDPOINTS}
     interfaces = [each.inputs for each in cloud.of("VpcEndpoint") if each.inputs["vpcEndpointType"] == "Interface"]
@@ -61,8 +61,8 @@ def test_prod_reaches_aws_by_endpoints_and_dev_by_its_way_out(cloud: Declared) -
     assert cloud.named("SecurityGroupIngressRule", "network-endpoints")["cidrIpv4"] == "10.30.0.0/16"
 
 
-def test_every_connection_is_recorded(cloud: Declared) -> None:
-    declare(cloud, "dev")
+def test_every_connection_is_recorded() -> None:
+    cloud = declared("dev")
     assert cloud.named("FlowLog", "network-flow")["trafficType"] == "ALL"
     group = cloud.named("LogGroup", "network-flow")
     assert group["retentionInDays"] == 30 and group["kmsKeyId"]
@@ -88,7 +88,7 @@ def test_an_existing_network_is_used_and_not_touched(
     assert made == {"aws:ec2/securityGroup:SecurityGroup"}, "the database's own group is all"
     assert cloud.named("SecurityGroup", "database")["vpcId"] == "vpc-1f"
     assert cloud.named("Cluster", "cluster")["vpcConfig"]["subnetIds"] == ["subnet-1a", "subnet-1b"]
-    assert not [each for each in cloud.resources if "password" in str(each.inputs.values())]
+    assert not [each for each in cloud.resources if "not looked at" in str(each.inputs.values())]
 
 
 @pytest.mark.parametrize(

@@ -7,14 +7,14 @@ import json
 import pytest
 
 from infra.aws.names import BUCKETS
-from tests.unit.aws.declared import CLOUD, Declared, declare
+from tests.unit.aws.declared import CLOUD, declared
 
 PURPOSES = (*BUCKETS, "access-logs")
 
 
 @pytest.mark.parametrize("stack", CLOUD)
-def test_every_bucket_is_closed_encrypted_versioned_and_for_tls_alone(cloud: Declared, stack: str) -> None:
-    declare(cloud, stack)
+def test_every_bucket_is_closed_encrypted_versioned_and_for_tls_alone(stack: str) -> None:
+    cloud = declared(stack)
     for purpose in PURPOSES:
         name = f"storage-{purpose}"
         closed = cloud.named("BucketPublicAccessBlock", name)
@@ -31,15 +31,15 @@ def test_every_bucket_is_closed_encrypted_versioned_and_for_tls_alone(cloud: Dec
     assert {each.name for each in cloud.of("BucketLogging")} == {f"storage-{purpose}" for purpose in BUCKETS}
 
 
-def test_requests_end_and_releases_stay(cloud: Declared) -> None:
-    declare(cloud, "prod")
+def test_requests_end_and_releases_stay() -> None:
+    cloud = declared("prod")
     assert cloud.named("BucketLifecycleConfiguration", "storage-requests")["rules"][0]["expiration"] == {"days": 365}
     for purpose in ("artifacts", "snapshots", "releases"):
         assert "expiration" not in cloud.named("BucketLifecycleConfiguration", f"storage-{purpose}")["rules"][0]
 
 
-def test_prods_releases_are_locked_and_devs_are_not(cloud: Declared) -> None:
-    declare(cloud, "prod")
+def test_prods_releases_are_locked_and_devs_are_not() -> None:
+    cloud = declared("prod")
     lock = cloud.of("BucketObjectLockConfiguration")
     assert [each.name for each in lock] == ["storage-releases"]
     assert lock[0].inputs["rule"]["defaultRetention"] == {"mode": "GOVERNANCE", "days": 365}
@@ -47,8 +47,9 @@ def test_prods_releases_are_locked_and_devs_are_not(cloud: Declared) -> None:
 
 
 @pytest.mark.parametrize("stack", CLOUD)
-def test_the_database_is_private_encrypted_and_holds_no_password_of_ours(cloud: Declared, stack: str) -> None:
-    found = declare(cloud, stack).named("Instance", "database")
+def test_the_database_is_private_encrypted_and_holds_no_password_of_ours(stack: str) -> None:
+    cloud = declared(stack)
+    found = cloud.named("Instance", "database")
     assert found["publiclyAccessible"] is False and found["storageEncrypted"] is True and found["kmsKeyId"]
     assert found["manageMasterUserPassword"] is True and not {"password", "passwordWo"} & set(found)
     assert found["iamDatabaseAuthenticationEnabled"] and found["copyTagsToSnapshot"] and found["autoMinorVersionUpgrade"]
@@ -60,14 +61,15 @@ def test_the_database_is_private_encrypted_and_holds_no_password_of_ours(cloud: 
     assert rule["referencedSecurityGroupId"] == "sg-cluster" and "cidrIpv4" not in rule and rule["fromPort"] == rule["toPort"] == 5432
 
 
-def test_prods_database_outlives_a_zone_and_a_mistake(cloud: Declared) -> None:
-    found = declare(cloud, "prod").named("Instance", "database")
+def test_prods_database_outlives_a_zone_and_a_mistake() -> None:
+    cloud = declared("prod")
+    found = cloud.named("Instance", "database")
     assert found["multiAz"] and found["deletionProtection"] and found["backupRetentionPeriod"] == 30
     assert not found["skipFinalSnapshot"] and found["finalSnapshotIdentifier"] == "mldelivery-prod-final"
 
 
-def test_one_stack_makes_the_registry_and_all_pull_from_it(cloud: Declared) -> None:
-    declare(cloud, "dev", aws={"registry": {"pullers": ["222233334444"]}}, models={"docs-router": {"champion": "none"}})
+def test_one_stack_makes_the_registry_and_all_pull_from_it() -> None:
+    cloud = declared("dev", aws={"registry": {"pullers": ["222233334444"]}}, models={"docs-router": {"champion": "none"}})
     assert {each.inputs["name"] for each in cloud.of("Repository")} == {"mldelivery/iris", "mldelivery/docs-router"}
     found = cloud.named("Repository", "registry-iris")
     assert found["imageTagMutability"] == "IMMUTABLE" and found["imageScanningConfiguration"] == {"scanOnPush": True}
@@ -78,12 +80,12 @@ def test_one_stack_makes_the_registry_and_all_pull_from_it(cloud: Declared) -> N
 
 
 @pytest.mark.parametrize("stack", ["staging", "prod"])
-def test_the_others_make_no_repository(cloud: Declared, stack: str) -> None:
-    assert not declare(cloud, stack).of("Repository")
+def test_the_others_make_no_repository(stack: str) -> None:
+    assert not declared(stack).of("Repository")
 
 
-def test_somebody_is_told_before_the_money_is_gone(cloud: Declared) -> None:
-    declare(cloud, "prod")
+def test_somebody_is_told_before_the_money_is_gone() -> None:
+    cloud = declared("prod")
     found = cloud.named("Budget", "budget")
     assert found["limitAmount"] == "1500" and found["costFilters"] == [
         {"name": "TagKeyValue", "values": ["user:environment$mldelivery-prod", "aws:eks:cluster-name$mldelivery-prod"]}
