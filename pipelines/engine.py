@@ -98,8 +98,9 @@ class Engine:
             return _ended(code, log)
 
     def _attaching(self) -> list[str]:
-        """The command in front of the engine's that lends it a provider where the official plugin is missing; a laptop needs none."""
-        return [] if self.stack == "local" else [sys.executable, "-m", "toolchain.kubernetes_provider", "--"]
+        """The command in front of the engine's that lends it providers where the official plugins are missing; a laptop needs none."""
+        plugins = [] if self.stack == "local" else ["kubernetes"] if self.stack == "cluster" else ["kubernetes", "aws"]
+        return [sys.executable, "-m", "toolchain.providers", *plugins, "--"] if plugins else []
 
     def _flags(self, arguments: Sequence[str]) -> list[str]:
         return ["--non-interactive", *([] if arguments[:2] == ("stack", "init") else ["--stack", self.stack])]

@@ -82,7 +82,7 @@ def test_newer_syntax_is_found() -> None:
     assert code.newer_than("match x:\n    case 1: pass", (3, 8))
 
 
-IN_THE_ENVIRONMENT = ("toolchain/cluster/", "toolchain/images/", "toolchain/kubernetes_provider/")
+IN_THE_ENVIRONMENT = tuple(f"toolchain/{name}/" for name in ("cluster", "images", "providers", "kubernetes_provider", "aws_provider"))
 """What runs only when the environment is there."""
 
 

@@ -26,9 +26,9 @@ import pytest
 
 from tests.control_plane import ControlPlane, control_plane
 from toolchain import ROOT
-from toolchain.kubernetes_provider import attached
 from toolchain.kubernetes_provider.api import MERGE, ApiError
 from toolchain.kubernetes_provider.kinds import Address
+from toolchain.providers import attached
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -119,7 +119,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
 def without_plugin(folder: Path) -> dict[str, str]:
     """An environment whose engine has no plugins and was told a moment ago that it can't fetch any."""
     (folder / "cache" / "mldelivery").mkdir(parents=True)
-    (folder / "cache" / "mldelivery" / "kubernetes-plugin-out-of-reach").touch()
+    (folder / "cache" / "mldelivery" / "provider-plugins-out-of-reach").touch()
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("PULUMI_", "KUBE"))}
     return {
         **kept,
@@ -135,7 +135,7 @@ def without_plugin(folder: Path) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """With one stand-in for all tests: runs that follow each other do not see each other's settings."""
-    with attached(without_plugin(tmp_path_factory.mktemp("engine"))) as made:
+    with attached(without_plugin(tmp_path_factory.mktemp("engine")), "kubernetes") as made:
         yield made
 
 
@@ -489,7 +489,7 @@ def test_no_kubeconfig_previews_with_a_warning_and_is_refused(project: Project, 
 def test_the_ambient_kubeconfig_is_that_of_the_stand_in(project: Project, cluster: ControlPlane, tmp_path: Path) -> None:
     project.settings = {}
     project.program(SPACE)
-    with attached({**without_plugin(tmp_path), "KUBECONFIG": str(cluster.kubeconfig())}) as environment:
+    with attached({**without_plugin(tmp_path), "KUBECONFIG": str(cluster.kubeconfig())}, "kubernetes") as environment:
         project.environment = {**environment, "PULUMI_BACKEND_URL": project.environment["PULUMI_BACKEND_URL"]}
         assert "+ 3 created" in project.up()
         project.ok("destroy", "--yes", "--skip-preview")
@@ -521,7 +521,7 @@ def test_a_state_of_a_cluster_that_is_gone_can_be_dropped(project: Project, clus
     project.up()
     (tmp_path / "kubeconfig").unlink()
     assert "PULUMI_K8S_DELETE_UNREACHABLE=true" in project.refused("destroy", "--yes", "--skip-preview")
-    with attached({**without_plugin(tmp_path), "PULUMI_K8S_DELETE_UNREACHABLE": "true"}) as environment:
+    with attached({**without_plugin(tmp_path), "PULUMI_K8S_DELETE_UNREACHABLE": "true"}, "kubernetes") as environment:
         project.environment = {**environment, "PULUMI_BACKEND_URL": project.environment["PULUMI_BACKEND_URL"]}
         project.ok("destroy", "--yes", "--skip-preview")
 
@@ -593,10 +593,10 @@ def test_client_side_apply_changes_only_what_the_program_changed(project: Projec
 
 def test_ctrl_c_ends_the_wait_and_keeps_what_was_made(project: Project, cluster: ControlPlane, tmp_path: Path) -> None:
     project.program(BASIC.replace("replicas, image = 0", "replicas, image = 1"))
-    command = [sys.executable, "-m", "toolchain.kubernetes_provider", "--", "pulumi", "up", "--yes", "--skip-preview", "--non-interactive"]
+    lent = [sys.executable, "-m", "toolchain.providers", "kubernetes", "--"]
     fresh = {**without_plugin(tmp_path), "PULUMI_BACKEND_URL": project.environment["PULUMI_BACKEND_URL"]}
     started = subprocess.Popen(
-        [*command, "--stack", "test"],
+        [*lent, "pulumi", "up", "--yes", "--skip-preview", "--non-interactive", "--stack", "test"],
         cwd=project.folder,
         env=fresh,
         stdin=subprocess.DEVNULL,

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from toolchain.kubernetes_provider.values import at
+from toolchain.providers.values import at
 
 _STEP = re.compile(
     r"""\.(?P<name>(?:[\w-]|\\.)+)

@@ -8,8 +8,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from toolchain.kubernetes_provider.paths import Path, parse
-from toolchain.kubernetes_provider.values import at
+from toolchain.providers import urn
+from toolchain.providers.paths import Path, parse
+from toolchain.providers.values import at
 
 AUTONAMED = "pulumi.com/autonamed"
 SKIP_AWAIT = "pulumi.com/skipAwait"
@@ -164,21 +165,8 @@ _IMMUTABLE: dict[str, tuple[str, ...]] = {
 _DATA = {"ConfigMap": ("binaryData", "data"), "Secret": ("data", "stringData")}
 
 
-@dataclass(frozen=True)
-class Urn:
-    """A resource's name in the engine, taken apart."""
-
-    text: str
-
-    @property
-    def type(self) -> str:
-        """Such as ``kubernetes:apps/v1:Deployment``."""
-        return self.text.split("::")[2].rsplit("$", 1)[-1]
-
-    @property
-    def name(self) -> str:
-        """The name that the program gives the resource."""
-        return "::".join(self.text.split("::")[3:])
+class Urn(urn.Urn):
+    """The name of a resource of Kubernetes, taken apart."""
 
     @property
     def kind(self) -> str:
@@ -277,9 +265,9 @@ def autoname(resource_name: str, seed: bytes) -> str:
     return f"{resource_name[: 253 - 9]}-{suffix}"
 
 
-def field_manager(urn: Urn) -> str:
+def field_manager(resource: Urn) -> str:
     """The name under which the server keeps what a resource owns.
 
     By the URN: what a killed update left behind is then owned by the same name as what the next one applies.
     """
-    return f"pulumi-kubernetes-{hashlib.sha256(urn.text.encode()).hexdigest()[:8]}"
+    return f"pulumi-kubernetes-{hashlib.sha256(resource.text.encode()).hexdigest()[:8]}"

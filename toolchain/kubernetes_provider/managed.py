@@ -7,8 +7,8 @@ import json
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from toolchain.kubernetes_provider.paths import Part, drop, expand, parse, put
-from toolchain.kubernetes_provider.values import at
+from toolchain.providers.paths import Part, drop, expand, parse, put
+from toolchain.providers.values import at
 
 
 def is_owned(live: dict[str, Any], path: Sequence[Part], manager: str, *, by_others: bool = False) -> bool:

@@ -15,7 +15,8 @@ from toolchain.kubernetes_provider.expression import BadExpression
 from toolchain.kubernetes_provider.kinds import Address, Urn
 from toolchain.kubernetes_provider.managed import without_ignored
 from toolchain.kubernetes_provider.session import Session
-from toolchain.kubernetes_provider.values import at
+from toolchain.providers.service import Refused
+from toolchain.providers.values import at
 
 DELETE_SECONDS = 600.0
 # The order in a program is not always that of what objects need: a namespace or a kind may come a moment later.
@@ -24,10 +25,6 @@ _STATUS_EVERY_SECONDS = 5.0
 _SKIPS_WAITING_FOR_ITS_END = frozenset(
     {"/Namespace", "/Pod", "/ReplicationController", "apps/DaemonSet", "apps/Deployment", "apps/StatefulSet", "batch/Job"}
 )
-
-
-class Refused(Exception):
-    """What was asked for was not done; the text says why and what to do."""
 
 
 @dataclass

@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-import functools
-import sys
-import threading
-import traceback
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import Any
 
 import grpc  # type: ignore[import-untyped]
 from google.protobuf import empty_pb2  # type: ignore[import-untyped]
-from pulumi.runtime.proto import (
-    engine_pb2_grpc,
-    plugin_pb2,
-    provider_pb2,
-    provider_pb2_grpc,
-    resource_pb2,
-    resource_pb2_grpc,
-    status_pb2,
-)
+from pulumi.runtime.proto import provider_pb2, resource_pb2, resource_pb2_grpc
 
 from toolchain.kubernetes_provider import difference, kinds
 from toolchain.kubernetes_provider.api import ApiError, ApiUnreachable, NoSuchKind
+from toolchain.kubernetes_provider.keys import from_api, to_api
 from toolchain.kubernetes_provider.kinds import Address, Urn
 from toolchain.kubernetes_provider.kubeconfig import KubeconfigError
-from toolchain.kubernetes_provider.objects import Objects, Refused, Unready
-from toolchain.kubernetes_provider.session import Log, Session, same_cluster
-from toolchain.kubernetes_provider.values import at, decode, encode, from_api, has_unknown, marked, plain, redacted, to_api
+from toolchain.kubernetes_provider.objects import Objects, Unready
+from toolchain.kubernetes_provider.session import Session, same_cluster
+from toolchain.providers.changes import Change, moved
+from toolchain.providers.paths import render
+from toolchain.providers.service import OPTIONS, Partial, Refused, Service, answered, difference_response
+from toolchain.providers.values import at, decode, encode, has_unknown, marked, plain, redacted
 
 INPUTS, MANAGER, INITIAL_VERSION = "__inputs", "__fieldManager", "__initialApiVersion"
 HELM = (
@@ -35,125 +27,30 @@ HELM = (
     " (pulumi plugin install resource kubernetes), or apply the chart's rendered manifests"
 )
 DROPPED = "the cluster is unreachable and deleteUnreachable is set: the resource is dropped from the state"
-OPTIONS = (("grpc.max_receive_message_length", 400 << 20), ("grpc.max_send_message_length", 400 << 20))
-_KINDS_OF_DIFFERENCE = {
-    ("add", False): provider_pb2.PropertyDiff.ADD,
-    ("add", True): provider_pb2.PropertyDiff.ADD_REPLACE,
-    ("delete", False): provider_pb2.PropertyDiff.DELETE,
-    ("delete", True): provider_pb2.PropertyDiff.DELETE_REPLACE,
-    ("update", False): provider_pb2.PropertyDiff.UPDATE,
-    ("update", True): provider_pb2.PropertyDiff.UPDATE_REPLACE,
-}
-Method = TypeVar("Method", bound=Callable[..., Any])
 
 
-class Partial(Exception):
-    """A resource that is there but not ready: it goes into the state together with its reasons."""
+class Provider(Service[Session]):
+    """The stand-in: one `Session` for each provider of a program."""
 
-    def __init__(self, text: str, detail: provider_pb2.ErrorResourceInitFailed) -> None:
-        super().__init__(text)
-        self.detail = detail
+    title = "Kubernetes"
+    refusals = (ApiError, ApiUnreachable, NoSuchKind, KubeconfigError)
 
+    def __init__(self, version: str, *, is_offline: bool = False) -> None:
+        super().__init__(version, lambda log: Session(log, is_offline=is_offline))
 
-def answered(method: Method) -> Method:
-    """Turn what a method raises into what the engine shows: one text, never a traceback of ours."""
-
-    @functools.wraps(method)
-    def answer(self: Provider, request: Any, context: grpc.ServicerContext) -> Any:
-        properties = getattr(request, "properties", None) or getattr(request, "news", None)
-        try:
-            return method(self, request, context)
-        except Partial as error:
-            context.abort_with_status(_status(str(error), error.detail))
-        except (Refused, ApiError, ApiUnreachable, NoSuchKind, KubeconfigError) as error:
-            shown = decode(properties) if properties is not None else {}
-            context.abort(grpc.StatusCode.UNKNOWN, redacted(_refusal(error, request), shown))
-        except Exception as error:
-            traceback.print_exc(file=sys.stderr)
-            context.abort(grpc.StatusCode.INTERNAL, f"a fault of the stand-in Kubernetes provider itself: {type(error).__name__}: {error}")
-
-    return answer  # type: ignore[return-value]
-
-
-def _refusal(error: Exception, request: Any) -> str:
-    if isinstance(error, ApiUnreachable):
-        return f"configured Kubernetes cluster is unreachable: {error}"
-    if isinstance(error, NoSuchKind):
-        return (
-            f"the API server has {error}: the apiVersion or kind is wrong, or the CustomResourceDefinition is not installed."
-            " Install what defines it first"
-        )
-    urn = getattr(request, "urn", "")
-    if isinstance(error, ApiError) and error.status == 403:
-        return f"not allowed by the cluster: {error}. Use a context whose user may, or let its administrator grant it"
-    return f"{Urn(urn).name}: refused by the API server: {error}" if isinstance(error, ApiError) and urn else str(error)
-
-
-def _status(text: str, detail: provider_pb2.ErrorResourceInitFailed) -> grpc.Status:
-    inner = status_pb2.Status(code=grpc.StatusCode.UNKNOWN.value[0], message=text)
-    inner.details.add().Pack(detail)
-    status = grpc.Status()
-    status.code, status.details = grpc.StatusCode.UNKNOWN, text
-    status.trailing_metadata = (("grpc-status-details-bin", inner.SerializeToString()),)
-    return status
-
-
-class Provider(provider_pb2_grpc.ResourceProviderServicer):
-    """The stand-in. The engine opens one connection for each provider of a program; each has a `Session` of its own."""
-
-    def __init__(self, version: str) -> None:
-        self._version = version
-        self._lock = threading.Lock()
-        self._sessions: dict[str, Session] = {}
-        self._latest: Session | None = None
-        self._engines: dict[str, Log] = {}
-
-    def _session(self, context: grpc.ServicerContext) -> Session:
-        """The session of a connection; of one that was opened anew, the one that was configured last."""
-        with self._lock:
-            found = self._sessions.get(context.peer()) or self._latest
-        if found is None:
-            raise Refused("the engine did not introduce itself")
-        return found
-
-    def _meet(self, context: grpc.ServicerContext, engine: str, *, is_new: bool) -> None:
-        with self._lock:
-            # The port of an earlier connection may be given to a new one, which must not find the other's cluster.
-            if not is_new and context.peer() in self._sessions:
-                return
-            if engine and engine not in self._engines:
-                self._engines[engine] = Log(engine_pb2_grpc.EngineStub(grpc.insecure_channel(engine, options=OPTIONS)))
-            self._sessions[context.peer()] = Session(self._engines.get(engine) or Log(None))
-
-    @answered
-    def Handshake(  # noqa: N802
-        self, request: provider_pb2.ProviderHandshakeRequest, context: grpc.ServicerContext
-    ) -> provider_pb2.ProviderHandshakeResponse:
-        """The engine says where it listens, and learns what this provider can take."""
-        self._meet(context, request.engine_address, is_new=True)
-        return provider_pb2.ProviderHandshakeResponse(accept_secrets=True, supports_autonaming_configuration=True)
-
-    @answered
-    def Attach(self, request: plugin_pb2.PluginAttach, context: grpc.ServicerContext) -> empty_pb2.Empty:  # noqa: N802
-        """The engine, of a version without handshake, says where it listens."""
-        self._meet(context, request.address, is_new=False)
-        return empty_pb2.Empty()
-
-    def GetPluginInfo(self, request: Any, context: grpc.ServicerContext) -> plugin_pb2.PluginInfo:  # noqa: N802
-        """The version that this provider stands in for."""
-        del request, context
-        return plugin_pb2.PluginInfo(version=self._version)
-
-    def Cancel(self, request: Any, context: grpc.ServicerContext) -> empty_pb2.Empty:  # noqa: N802
-        """Ctrl-C: stop waiting. What was asked of the cluster stays asked."""
-        del request
-        self._session(context).cancelled.set()
-        return empty_pb2.Empty()
-
-    def GetMapping(self, request: Any, context: grpc.ServicerContext) -> provider_pb2.GetMappingResponse:  # noqa: N802
-        """No mapping from other tools."""
-        del request, context
-        return provider_pb2.GetMappingResponse()
+    def words(self, error: Exception, request: Any) -> str:
+        """What a user reads of a refusal."""
+        if isinstance(error, ApiUnreachable):
+            return f"configured Kubernetes cluster is unreachable: {error}"
+        if isinstance(error, NoSuchKind):
+            return (
+                f"the API server has {error}: the apiVersion or kind is wrong, or the CustomResourceDefinition is not installed."
+                " Install what defines it first"
+            )
+        urn = getattr(request, "urn", "")
+        if isinstance(error, ApiError) and error.status == 403:
+            return f"not allowed by the cluster: {error}. Use a context whose user may, or let its administrator grant it"
+        return f"{Urn(urn).name}: refused by the API server: {error}" if isinstance(error, ApiError) and urn else str(error)
 
     @answered
     def CheckConfig(self, request: provider_pb2.CheckRequest, context: grpc.ServicerContext) -> provider_pb2.CheckResponse:  # noqa: N802
@@ -188,8 +85,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         """Take the settings; a cluster that does not answer is told of now and refused when it is needed."""
         session = self._session(context)
         session.configure(dict(request.variables), request.urn)
-        with self._lock:
-            self._latest = session
+        self._configured(session)
         return provider_pb2.ConfigureResponse(acceptSecrets=True, supportsPreview=True, supports_autonaming_configuration=True)
 
     @answered
@@ -258,24 +154,12 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             mutable=session.mutable,
             is_patch=urn.is_patch,
         )
-        details = {
-            difference_path(change): provider_pb2.PropertyDiff(kind=_KINDS_OF_DIFFERENCE[change.kind, change.is_replacing], inputDiff=True)
-            for change in found.changes
-        }
         replaces = [difference_path(change) for change in found.changes if change.is_replacing]
         is_deleted_first = found.is_deleted_first
         if not urn.is_chart and kinds.is_annotated(news, kinds.REPLACE_UNREADY) and not self._is_ready(session, urn, state, news):
             replaces.append(f'metadata.annotations["{kinds.REPLACE_UNREADY}"]')
             is_deleted_first = not kinds.is_annotated(news, kinds.AUTONAMED)
-        return provider_pb2.DiffResponse(
-            changes=provider_pb2.DiffResponse.DIFF_SOME if details or replaces else provider_pb2.DiffResponse.DIFF_NONE,
-            # The engine shows these in its short form, by the names of inputs.
-            diffs=sorted({str(change.path[0]) for change in found.changes}),
-            replaces=replaces,
-            detailedDiff=details,
-            hasDetailedDiff=True,
-            deleteBeforeReplace=is_deleted_first,
-        )
+        return difference_response(found.changes, replaces, path=difference_path, is_deleted_first=is_deleted_first)
 
     @staticmethod
     def _is_ready(session: Session, urn: Urn, state: dict[str, Any], news: dict[str, Any]) -> bool:
@@ -388,7 +272,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         if live is None:
             return provider_pb2.ReadResponse()
         seen = to_api({key: value for key, value in state.items() if not key.startswith("__")})
-        now = importable(live) if is_import else difference.moved(to_api(plain(inputs)), seen, live)
+        now = importable(live) if is_import else moved(to_api(plain(inputs)), seen, live)
         read_inputs = marked(from_api(now), inputs)
         properties = state_of(read_inputs, live, now, objects.manager)
         if unready is not None:
@@ -469,10 +353,8 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         raise Refused(f"{request.tok} {HELM}")
 
 
-def difference_path(change: difference.Change) -> str:
+def difference_path(change: Change) -> str:
     """A change's path as the engine reads it, with the SDK's names of keys."""
-    from toolchain.kubernetes_provider.paths import render
-
     return render([next(iter(from_api({part: 0}))) if isinstance(part, str) else part for part in change.path])
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from toolchain.kubernetes_provider import kinds
 from toolchain.kubernetes_provider.api import Api, ApiError, ApiUnreachable, NoSuchKind
 from toolchain.kubernetes_provider.expression import condition, conditions, is_observed, unmet
-from toolchain.kubernetes_provider.values import at
+from toolchain.providers.values import at
 
 
 @dataclass(frozen=True)

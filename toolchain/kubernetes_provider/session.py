@@ -9,10 +9,9 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
-from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc
-
 from toolchain.kubernetes_provider import kinds, kubeconfig
 from toolchain.kubernetes_provider.api import Api, ApiError, ApiUnreachable, NoSuchKind
+from toolchain.providers.service import Log
 
 PREFIX = "kubernetes:config:"
 INSTALLED_BY = "https://www.pulumi.com/registry/packages/kubernetes/installation-configuration/"
@@ -28,36 +27,12 @@ _ENVIRONMENT = {
 _DEFAULTS = {"enableServerSideApply": True}
 
 
-class Log:
-    """Says things to the engine, which shows them beside the resource. What it can't take is lost: a log never fails an update."""
-
-    def __init__(self, engine: engine_pb2_grpc.EngineStub | None) -> None:
-        self._engine = engine
-        self._said: set[tuple[str, str]] = set()
-
-    def warn(self, urn: str, text: str) -> None:
-        """A warning that stays, once for each resource."""
-        if (urn, text) not in self._said:
-            self._said.add((urn, text))
-            self._log(engine_pb2.WARNING, urn, text, is_passing=False)
-
-    def status(self, urn: str, text: str) -> None:
-        """What a resource is doing now."""
-        self._log(engine_pb2.INFO, urn, text, is_passing=True)
-
-    def _log(self, severity: Any, urn: str, text: str, *, is_passing: bool) -> None:
-        if self._engine is None:
-            return
-        request = engine_pb2.LogRequest(severity=severity, message=text, urn=urn, streamId=0, ephemeral=is_passing)
-        with contextlib.suppress(Exception):
-            self._engine.Log(request, timeout=5)
-
-
 class Session:
     """State of one connection from the engine. Before `configure` it has no cluster."""
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, log: Log, *, is_offline: bool = False) -> None:
         self.log = log
+        self.is_offline = is_offline
         self.cancelled = threading.Event()
         self.environment: Mapping[str, str] = dict(os.environ)
         self.namespace = "default"
@@ -70,6 +45,10 @@ class Session:
         """Take the settings and see whether the cluster answers."""
         self.settings = {key.removeprefix(PREFIX): value for key, value in variables.items()}
         self.unreachable = None
+        if self.is_offline:
+            self.namespace = self.settings.get("namespace") or "default"
+            self.unreachable = "this preview is offline and looks for no cluster"
+            return
         try:
             connection = kubeconfig.connect(
                 self.settings.get("kubeconfig") or None,

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from tests.unit.toolchain.test_kubernetes_provider_values import TREES
+from tests.unit.toolchain.test_providers_values import TREES
 from toolchain.kubernetes_provider import kinds
-from toolchain.kubernetes_provider.difference import between, moved
+from toolchain.kubernetes_provider.difference import between
 from toolchain.kubernetes_provider.kinds import AUTONAMED, Address, Urn, autoname, field_manager
-from toolchain.kubernetes_provider.paths import parse, put, render
+from toolchain.providers.changes import moved
+from toolchain.providers.paths import parse, put, render
 
 
 def manifest(api_version: str, kind: str, **rest: Any) -> dict[str, Any]:

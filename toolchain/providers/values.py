@@ -24,21 +24,6 @@ UNKNOWNS: Final = frozenset(
     }
 )
 ANY_UNKNOWN: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
-# Python and other languages can't name a property with dashes: the SDKs write these keys of a CustomResourceDefinition with underscores.
-_DASHED: Final = tuple(
-    f"x-kubernetes-{rest}"
-    for rest in (
-        "embedded-resource",
-        "int-or-string",
-        "list-map-keys",
-        "list-type",
-        "map-type",
-        "preserve-unknown-fields",
-        "validations",
-    )
-)
-_TO_API: Final = {key.replace("-", "_"): key for key in _DASHED}
-_FROM_API: Final = {key: underscored for underscored, key in _TO_API.items()}
 
 
 class Unknown:
@@ -163,22 +148,6 @@ def redacted(text: str, properties: Any) -> str:
         if len(found) >= 4:
             text = text.replace(found, "[secret]")
     return text
-
-
-def to_api(value: Any) -> Any:
-    """Keys as the API server knows them."""
-    return _renamed(value, _TO_API)
-
-
-def from_api(value: Any) -> Any:
-    """Keys as the SDKs know them."""
-    return _renamed(value, _FROM_API)
-
-
-def _renamed(value: Any, names: Mapping[str, str]) -> Any:
-    if isinstance(value, dict):
-        return {names.get(key, key): _renamed(item, names) for key, item in value.items()}
-    return [_renamed(item, names) for item in value] if isinstance(value, list) else value
 
 
 def at(value: Any, *path: str | int) -> Any:

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolchain.kubernetes_provider import paths
-from toolchain.kubernetes_provider.values import UNKNOWN, Secret, decode, encode, from_api, has_unknown, marked, plain, redacted, to_api
+from toolchain.kubernetes_provider.keys import from_api, to_api
+from toolchain.providers import paths
+from toolchain.providers.values import UNKNOWN, Secret, decode, encode, has_unknown, marked, plain, redacted
 
 LEAVES = st.one_of(st.booleans(), st.integers(-(2**50), 2**50), st.text(max_size=5))
 TREES = st.dictionaries(
