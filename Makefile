@@ -10,7 +10,8 @@ override FORCE := $(value FORCE)
 override UNTIL := $(value UNTIL)
 override NAME := $(value NAME)
 override KIND := $(value KIND)
-export STACK MODEL RELEASE COMMIT FORCE UNTIL NAME KIND
+override OFFLINE := $(value OFFLINE)
+export STACK MODEL RELEASE COMMIT FORCE UNTIL NAME KIND OFFLINE
 
 .DEFAULT_GOAL := help
 .PHONY: help up preview promote release card new-model status logs down clean test check bench demo lock cluster cluster-down
@@ -25,9 +26,9 @@ up: ## set up what is missing, then bring the stack to what its config says
 	@toolchain/require up STACK
 	@exec toolchain/run python -m pipelines up --stack "$$STACK"
 
-preview: ## show what `make up` would change, with the evidence
-	@toolchain/require preview STACK
-	@exec toolchain/run python -m pipelines preview --stack "$$STACK"
+preview: ## [OFFLINE=1]: show what `make up` would change, with the evidence; offline it asks no account, cluster or network
+	@toolchain/require preview STACK OFFLINE
+	@exec toolchain/run python -m pipelines preview --stack "$$STACK" $${OFFLINE:+--offline}
 
 promote: ## MODEL=iris RELEASE=2 [COMMIT=1]: edit the number, preview, up; put the number back if it aborts
 	@toolchain/require promote MODEL RELEASE COMMIT STACK

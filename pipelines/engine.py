@@ -35,10 +35,11 @@ class Ended:
 
 @dataclass(frozen=True)
 class Engine:
-    """The engine for one stack of a checkout."""
+    """The engine for one stack of a checkout; ``offline`` is the folder of the state of a preview that asks nobody."""
 
     root: Path
     stack: str
+    offline: Path | None = None
 
     @property
     def state_folder(self) -> Path | None:
@@ -100,7 +101,8 @@ class Engine:
     def _attaching(self) -> list[str]:
         """The command in front of the engine's that lends it providers where the official plugins are missing; a laptop needs none."""
         plugins = [] if self.stack == "local" else ["kubernetes"] if self.stack == "cluster" else ["kubernetes", "aws"]
-        return [sys.executable, "-m", "toolchain.providers", *plugins, "--"] if plugins else []
+        options = ["--offline"] if self.offline else []
+        return [sys.executable, "-m", "toolchain.providers", *options, *plugins, "--"] if plugins else []
 
     def _flags(self, arguments: Sequence[str]) -> list[str]:
         return ["--non-interactive", *([] if arguments[:2] == ("stack", "init") else ["--stack", self.stack])]
@@ -116,8 +118,9 @@ class Engine:
         if self.stack in ("local", "cluster"):
             # The state of a machine's own stacks holds no secret; an empty passphrase spares its user a prompt.
             defaults["PULUMI_CONFIG_PASSPHRASE"] = ""
+        forced = {"PULUMI_BACKEND_URL": f"file://{self.offline}", "PULUMI_CONFIG_PASSPHRASE": ""} if self.offline else {}
         path = f"{Path(sys.prefix) / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}"
-        return {**defaults, **os.environ, "PATH": path, "MLDELIVERY_STORE": str(self.root / ".local")}
+        return {**defaults, **os.environ, **forced, "PATH": path, "MLDELIVERY_STORE": str(self.root / ".local")}
 
 
 _QUIET = ("--suppress-progress", "--skip-plugin-pre-install")

@@ -29,10 +29,12 @@ def up(arguments: list[str]) -> int:
 
 def preview(arguments: list[str]) -> int:
     """Show what ``up`` would change."""
-    from pipelines import promote
+    from pipelines import offline, promote
 
-    stack = _stack("preview", arguments)
-    return _run(lambda: promote.preview(ROOT, stack))
+    parser = _parser("preview", "Show what up would change.")
+    parser.add_argument("--offline", action="store_true", help="ask no account, cluster or network: everything is shown as new")
+    read = parser.parse_args(arguments)
+    return _run(lambda: (offline if read.offline else promote).preview(ROOT, read.stack))
 
 
 def down(arguments: list[str]) -> int:

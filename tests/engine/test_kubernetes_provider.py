@@ -16,7 +16,7 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ import psutil
 import pytest
 
 from tests.control_plane import ControlPlane, control_plane
-from toolchain import ROOT
+from tests.project import Project, without_plugins
 from toolchain.kubernetes_provider.api import MERGE, ApiError
 from toolchain.kubernetes_provider.kinds import Address
 from toolchain.providers import attached
@@ -49,65 +49,16 @@ SPACE = 'k8s.core.v1.Namespace("space", metadata={"name": space}, opts=options)\
 
 
 @dataclass
-class Project:
-    """A Pulumi project of a test's own, whose program uses a namespace of its own."""
+class ClusterProject(Project):
+    """A project whose program uses a namespace of its own."""
 
-    folder: Path
-    space: str
-    environment: dict[str, str]
+    space: str = ""
     settings: dict[str, Any] = field(default_factory=dict)
 
     def program(self, body: str, **settings: Any) -> None:
         """Write the program: its body after a provider for this cluster."""
         head = HEAD.format(settings={**self.settings, "namespace": self.space, **settings}, space=self.space)
-        (self.folder / "__main__.py").write_text(head + textwrap.dedent(body), encoding="utf-8")
-
-    def run(
-        self, *arguments: str, command: tuple[str, ...] = ("pulumi",), environment: Mapping[str, str] | None = None
-    ) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [*command, *arguments, "--stack", "test", "--non-interactive"],
-            cwd=self.folder,
-            env={**self.environment, **(environment or {})},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-
-    def ok(self, *arguments: str, **environment: str) -> str:
-        done = self.run(*arguments, environment=environment)
-        assert done.returncode == 0, done.stdout
-        return done.stdout
-
-    def refused(self, *arguments: str, **environment: str) -> str:
-        """What a command says that must fail."""
-        done = self.run(*arguments, environment=environment)
-        assert done.returncode != 0, done.stdout
-        assert "fault of the stand-in" not in done.stdout, done.stdout
-        # The old language host prints where the program was when the engine gave up.
-        return done.stdout
-
-    def up(self) -> str:
-        return self.ok("up", "--yes", "--skip-preview")
-
-    def fails(self) -> str:
-        return self.refused("up", "--yes", "--skip-preview")
-
-    def has_no_changes(self) -> None:
-        self.ok("preview", "--expect-no-changes")
-
-    def state(self) -> str:
-        return (self.folder / ".pulumi" / "stacks" / "try" / "test.json").read_text(encoding="utf-8")
-
-    def resource(self, name: str) -> dict[str, Any]:
-        """A resource of the state."""
-        resources = json.loads(self.state())["checkpoint"]["latest"]["resources"]
-        found = [each for each in resources if each["urn"].endswith(f"::{name}")]
-        assert len(found) == 1, [each["urn"] for each in resources]
-        return dict(found[0])
+        self.write(head + textwrap.dedent(body))
 
 
 @pytest.fixture(scope="module")
@@ -116,37 +67,18 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
         yield made
 
 
-def without_plugin(folder: Path) -> dict[str, str]:
-    """An environment whose engine has no plugins and was told a moment ago that it can't fetch any."""
-    (folder / "cache" / "mldelivery").mkdir(parents=True)
-    (folder / "cache" / "mldelivery" / "provider-plugins-out-of-reach").touch()
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("PULUMI_", "KUBE"))}
-    return {
-        **kept,
-        "PULUMI_HOME": str(folder / "home"),
-        "XDG_CACHE_HOME": str(folder / "cache"),
-        "PULUMI_CONFIG_PASSPHRASE": "",
-        "PULUMI_SKIP_UPDATE_CHECK": "true",
-        "PYTHONPATH": str(ROOT),
-        "PATH": f"{Path(sys.prefix) / 'bin'}{os.pathsep}{os.environ['PATH']}",
-    }
-
-
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """With one stand-in for all tests: runs that follow each other do not see each other's settings."""
-    with attached(without_plugin(tmp_path_factory.mktemp("engine")), "kubernetes") as made:
+    with attached(without_plugins(tmp_path_factory.mktemp("engine")), "kubernetes") as made:
         yield made
 
 
 @pytest.fixture
-def project(tmp_path: Path, cluster: ControlPlane, environment: dict[str, str], request: pytest.FixtureRequest) -> Iterator[Project]:
+def project(tmp_path: Path, cluster: ControlPlane, environment: dict[str, str], request: pytest.FixtureRequest) -> Iterator[ClusterProject]:
     space = request.node.name.removeprefix("test_").replace("_", "-").split("[")[0][:50].strip("-")
-    (tmp_path / "Pulumi.yaml").write_text("name: try\nruntime: python\n", encoding="utf-8")
-    made = Project(tmp_path, space, {**environment, "PULUMI_BACKEND_URL": f"file://{tmp_path}"}, {"kubeconfig": str(cluster.kubeconfig())})
-    subprocess.run(
-        ["pulumi", "stack", "init", "test", "--non-interactive"], cwd=tmp_path, env=made.environment, check=True, capture_output=True
-    )
+    made = ClusterProject(tmp_path, environment, space, {"kubeconfig": str(cluster.kubeconfig())})
+    made.init()
     yield made
     with contextlib.suppress(ApiError), cluster.api() as api:
         api.delete(Address("v1", "Namespace", "", space), propagation="Background")
@@ -205,7 +137,7 @@ pulumi.export("words", words.metadata["name"])
 )
 
 
-def test_from_nothing_to_nothing(project: Project, cluster: ControlPlane) -> None:
+def test_from_nothing_to_nothing(project: ClusterProject, cluster: ControlPlane) -> None:
     project.program(BASIC)
     assert "+ 7 to create" in project.ok("preview")
     with pytest.raises(AssertionError, match="not found"):
@@ -227,7 +159,7 @@ def test_from_nothing_to_nothing(project: Project, cluster: ControlPlane) -> Non
         cluster.get("namespace", project.space)
 
 
-def test_secrets_are_in_no_state_diff_or_message(project: Project) -> None:
+def test_secrets_are_in_no_state_diff_or_message(project: ClusterProject) -> None:
     project.program(BASIC)
     shown = project.up()
     hidden = ["hunter22-of-the-test", base64.b64encode(b"hunter22-of-the-test").decode()]
@@ -245,7 +177,7 @@ def test_secrets_are_in_no_state_diff_or_message(project: Project) -> None:
         assert text not in shown
 
 
-def test_one_change_is_one_line(project: Project) -> None:
+def test_one_change_is_one_line(project: ClusterProject) -> None:
     project.program(BASIC)
     project.up()
     project.program(BASIC.replace('image = 0, "nowhere/one:1"', 'image = 0, "nowhere/one:2"'))
@@ -256,7 +188,7 @@ def test_one_change_is_one_line(project: Project) -> None:
     project.has_no_changes()
 
 
-def test_what_can_not_change_in_place_is_replaced(project: Project, cluster: ControlPlane) -> None:
+def test_what_can_not_change_in_place_is_replaced(project: ClusterProject, cluster: ControlPlane) -> None:
     suspended = 'k8s.batch.v1.Job("job", metadata=named("job"), spec={"suspend": True, "template": {"spec": {"restartPolicy": "Never",'
     body = BASIC + suspended + ' "containers": [{"name": "a", "image": "nowhere/a:1"}]}}}, opts=options)\n'
     pod = 'spec={"restartPolicy": "Never", "terminationGracePeriodSeconds": 0, "containers": [{"name": "a", "image": "nowhere/a:1"}]}'
@@ -280,7 +212,7 @@ def test_what_can_not_change_in_place_is_replaced(project: Project, cluster: Con
     project.has_no_changes()
 
 
-def test_ignored_changes_are_left_to_their_owner(project: Project, cluster: ControlPlane) -> None:
+def test_ignored_changes_are_left_to_their_owner(project: ClusterProject, cluster: ControlPlane) -> None:
     body = SPACE + (
         'k8s.core.v1.Service("svc", metadata=named("svc", annotations={"pulumi.com/skipAwait": "true"}),\n'
         '    spec={"selector": {"app": "one"}, "ports": [{"port": 80}]},\n'
@@ -300,7 +232,7 @@ def test_ignored_changes_are_left_to_their_owner(project: Project, cluster: Cont
     project.has_no_changes()
 
 
-def test_refresh_sees_what_kubectl_did_and_up_puts_it_right(project: Project, cluster: ControlPlane) -> None:
+def test_refresh_sees_what_kubectl_did_and_up_puts_it_right(project: ClusterProject, cluster: ControlPlane) -> None:
     project.program(BASIC)
     project.up()
     cluster.kubectl("label", "deployment", "one", "-n", project.space, "by=hand")
@@ -318,7 +250,7 @@ def test_refresh_sees_what_kubectl_did_and_up_puts_it_right(project: Project, cl
     project.has_no_changes()
 
 
-def test_a_conflict_with_another_manager_is_told_in_words(project: Project, cluster: ControlPlane) -> None:
+def test_a_conflict_with_another_manager_is_told_in_words(project: ClusterProject, cluster: ControlPlane) -> None:
     project.program(BASIC)
     project.up()
     cluster.kubectl(
@@ -338,7 +270,7 @@ def test_a_conflict_with_another_manager_is_told_in_words(project: Project, clus
     assert cluster.get("deployment", "-n", project.space, "one")["spec"]["replicas"] == 1
 
 
-def test_a_deployment_and_its_service_are_waited_for(project: Project, cluster: ControlPlane) -> None:
+def test_a_deployment_and_its_service_are_waited_for(project: ClusterProject, cluster: ControlPlane) -> None:
     body = BASIC.replace("replicas, image = 0", "replicas, image = 2").replace('"pulumi.com/skipAwait": "true"', "")
     # These pods are on no node that the cluster knows, so that their addresses count only as not ready.
     project.program(body.replace('"ports": [{"port": 80}]', '"ports": [{"port": 80}], "publishNotReadyAddresses": True'))
@@ -348,7 +280,7 @@ def test_a_deployment_and_its_service_are_waited_for(project: Project, cluster: 
     project.has_no_changes()
 
 
-def test_a_deployment_that_never_gets_ready_fails_after_its_own_time(project: Project, cluster: ControlPlane) -> None:
+def test_a_deployment_that_never_gets_ready_fails_after_its_own_time(project: ClusterProject, cluster: ControlPlane) -> None:
     impatient = 'pulumi.ResourceOptions(provider=provider, custom_timeouts=pulumi.CustomTimeouts(create="3s"))'
     bounded = BASIC.replace('metadata=named("one"), spec=spec, opts=options', f'metadata=named("one"), spec=spec, opts={impatient}')
     project.program(bounded.replace("replicas, image = 0", "replicas, image = 1"))
@@ -375,7 +307,7 @@ k8s.batch.v1.Job("job", metadata=named("job"), spec={"backoffLimit": 0, "templat
 )
 
 
-def test_a_failed_job_fails_at_once_with_its_last_words(project: Project, cluster: ControlPlane) -> None:
+def test_a_failed_job_fails_at_once_with_its_last_words(project: ClusterProject, cluster: ControlPlane) -> None:
     project.program(JOB)
     started = time.monotonic()
     with node(cluster, project.space, fails=True):
@@ -387,7 +319,7 @@ def test_a_failed_job_fails_at_once_with_its_last_words(project: Project, cluste
     project.ok("destroy", "--yes", "--skip-preview")
 
 
-def test_an_object_of_any_group_with_its_definition(project: Project, cluster: ControlPlane) -> None:
+def test_an_object_of_any_group_with_its_definition(project: ClusterProject, cluster: ControlPlane) -> None:
     body = (
         SPACE
         + """
@@ -416,7 +348,7 @@ k8s.apiextensions.CustomResource("thing", api_version="test.example.com/v1", kin
     assert cluster.get("crd")["items"] == []
 
 
-def test_it_stands_beside_dynamic_providers(project: Project) -> None:
+def test_it_stands_beside_dynamic_providers(project: ClusterProject) -> None:
     project.program(
         SPACE
         + """
@@ -434,7 +366,7 @@ def test_it_stands_beside_dynamic_providers(project: Project) -> None:
     project.has_no_changes()
 
 
-def test_what_the_server_can_not_change_in_place_is_told_by_the_preview(project: Project) -> None:
+def test_what_the_server_can_not_change_in_place_is_told_by_the_preview(project: ClusterProject) -> None:
     body = SPACE + 'k8s.core.v1.ConfigMap("words", metadata=named("words"), immutable=True, data={"a": "1"}, opts=options)\n'
     project.program(body, enable_config_map_mutable=True)
     project.up()
@@ -442,7 +374,7 @@ def test_what_the_server_can_not_change_in_place_is_told_by_the_preview(project:
     assert "immutable" in project.refused("preview")
 
 
-def test_what_is_there_already_is_not_taken_silently(project: Project, cluster: ControlPlane) -> None:
+def test_what_is_there_already_is_not_taken_silently(project: ClusterProject, cluster: ControlPlane) -> None:
     cluster.kubectl("create", "namespace", project.space)
     cluster.kubectl("create", "configmap", "words", "-n", project.space, "--from-literal=a=theirs")
     body = 'k8s.core.v1.ConfigMap("words", metadata=named("words"), data={"a": "ours"}, opts=options)\n'
@@ -455,7 +387,7 @@ def test_what_is_there_already_is_not_taken_silently(project: Project, cluster: 
     assert cluster.get("configmap", "-n", project.space, "words")["data"] == {"a": "ours"}
 
 
-def test_an_object_is_imported_and_looked_up(project: Project, cluster: ControlPlane) -> None:
+def test_an_object_is_imported_and_looked_up(project: ClusterProject, cluster: ControlPlane) -> None:
     cluster.kubectl("create", "namespace", project.space)
     cluster.kubectl("create", "configmap", "words", "-n", project.space, "--from-literal=a=theirs")
     project.program(
@@ -469,7 +401,7 @@ def test_an_object_is_imported_and_looked_up(project: Project, cluster: ControlP
     project.has_no_changes()
 
 
-def test_a_mistake_is_found_by_the_preview(project: Project) -> None:
+def test_a_mistake_is_found_by_the_preview(project: ClusterProject) -> None:
     project.program(SPACE)
     project.up()
     project.program(BASIC.replace("replicas, image = 0", "replicas, image = -1"))
@@ -479,30 +411,30 @@ def test_a_mistake_is_found_by_the_preview(project: Project) -> None:
     assert "the API server has no kind Deploiment in apps/v1" in project.fails()
 
 
-def test_no_kubeconfig_previews_with_a_warning_and_is_refused(project: Project, tmp_path: Path) -> None:
+def test_no_kubeconfig_previews_with_a_warning_and_is_refused(project: ClusterProject, tmp_path: Path) -> None:
     project.settings = {}
     project.program(BASIC)
     out = project.ok("preview", HOME=str(tmp_path))
     assert "+ 7 to create" in out and "configured Kubernetes cluster is unreachable: no kubeconfig was found: set KUBECONFIG" in out
 
 
-def test_the_ambient_kubeconfig_is_that_of_the_stand_in(project: Project, cluster: ControlPlane, tmp_path: Path) -> None:
+def test_the_ambient_kubeconfig_is_that_of_the_stand_in(project: ClusterProject, cluster: ControlPlane, tmp_path: Path) -> None:
     project.settings = {}
     project.program(SPACE)
-    with attached({**without_plugin(tmp_path), "KUBECONFIG": str(cluster.kubeconfig())}, "kubernetes") as environment:
+    with attached({**without_plugins(tmp_path), "KUBECONFIG": str(cluster.kubeconfig())}, "kubernetes") as environment:
         project.environment = {**environment, "PULUMI_BACKEND_URL": project.environment["PULUMI_BACKEND_URL"]}
         assert "+ 3 created" in project.up()
         project.ok("destroy", "--yes", "--skip-preview")
 
 
-def test_a_context_that_does_not_exist_is_named(project: Project) -> None:
+def test_a_context_that_does_not_exist_is_named(project: ClusterProject) -> None:
     project.program(BASIC, context="elsewhere")
     words = "context 'elsewhere' does not exist; the kubeconfig has here"
     assert words in project.ok("preview")
     assert words in project.fails()
 
 
-def test_a_cluster_that_does_not_answer_is_previewed_with_a_warning(project: Project, cluster: ControlPlane, tmp_path: Path) -> None:
+def test_a_cluster_that_does_not_answer_is_previewed_with_a_warning(project: ClusterProject, cluster: ControlPlane, tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         nobody = f"https://127.0.0.1:{taken.getsockname()[1]}"
@@ -515,18 +447,18 @@ def test_a_cluster_that_does_not_answer_is_previewed_with_a_warning(project: Pro
         assert f"error: {words}" in project.fails()
 
 
-def test_a_state_of_a_cluster_that_is_gone_can_be_dropped(project: Project, cluster: ControlPlane, tmp_path: Path) -> None:
+def test_a_state_of_a_cluster_that_is_gone_can_be_dropped(project: ClusterProject, cluster: ControlPlane, tmp_path: Path) -> None:
     (tmp_path / "kubeconfig").write_text(cluster.kubeconfig().read_text(encoding="utf-8").replace("pki/", f"{cluster.folder}/pki/"))
     project.program(SPACE, kubeconfig=str(tmp_path / "kubeconfig"))
     project.up()
     (tmp_path / "kubeconfig").unlink()
     assert "PULUMI_K8S_DELETE_UNREACHABLE=true" in project.refused("destroy", "--yes", "--skip-preview")
-    with attached({**without_plugin(tmp_path), "PULUMI_K8S_DELETE_UNREACHABLE": "true"}, "kubernetes") as environment:
+    with attached({**without_plugins(tmp_path), "PULUMI_K8S_DELETE_UNREACHABLE": "true"}, "kubernetes") as environment:
         project.environment = {**environment, "PULUMI_BACKEND_URL": project.environment["PULUMI_BACKEND_URL"]}
         project.ok("destroy", "--yes", "--skip-preview")
 
 
-def test_a_user_who_may_not_is_told_so(project: Project, cluster: ControlPlane) -> None:
+def test_a_user_who_may_not_is_told_so(project: ClusterProject, cluster: ControlPlane) -> None:
     cluster.kubectl("create", "namespace", project.space)
     project.program('k8s.core.v1.ConfigMap("words", data={"a": "1"}, opts=options)\n', kubeconfig=str(cluster.kubeconfig("guest")))
     assert "+ 3 to create" in project.ok("preview")
@@ -534,14 +466,14 @@ def test_a_user_who_may_not_is_told_so(project: Project, cluster: ControlPlane) 
     assert 'not allowed by the cluster: configmaps "words-' in out and 'User "guest" cannot' in out
 
 
-def test_wrong_credentials_are_told(project: Project, cluster: ControlPlane, tmp_path: Path) -> None:
+def test_wrong_credentials_are_told(project: ClusterProject, cluster: ControlPlane, tmp_path: Path) -> None:
     config = cluster.kubeconfig().read_text(encoding="utf-8").replace("token-of-admin", "token-of-nobody")
     (tmp_path / "kubeconfig").write_text(config.replace("pki/", f"{cluster.folder}/pki/"), encoding="utf-8")
     project.program(SPACE, kubeconfig=str(tmp_path / "kubeconfig"))
     assert "does not accept the credentials of context 'here'" in project.fails()
 
 
-def test_a_provider_of_a_changed_kubeconfig_keeps_its_objects(project: Project, cluster: ControlPlane, tmp_path: Path) -> None:
+def test_a_provider_of_a_changed_kubeconfig_keeps_its_objects(project: ClusterProject, cluster: ControlPlane, tmp_path: Path) -> None:
     project.program(SPACE)
     project.up()
     copy = tmp_path / "copy"
@@ -553,7 +485,7 @@ def test_a_provider_of_a_changed_kubeconfig_keeps_its_objects(project: Project, 
     assert "~ 1 to update" in out and "to replace" not in out
 
 
-def test_a_chart_is_previewed_with_a_warning_and_refused(project: Project) -> None:
+def test_a_chart_is_previewed_with_a_warning_and_refused(project: ClusterProject) -> None:
     project.program(
         SPACE + 'k8s.helm.v3.Release("release", chart="traefik", opts=options)\n'
         'k8s.helm.v4.Chart("chart", chart="traefik", opts=pulumi.ResourceOptions(provider=provider))\n'
@@ -563,14 +495,14 @@ def test_a_chart_is_previewed_with_a_warning_and_refused(project: Project) -> No
     assert "needs Helm, which only the official Kubernetes provider has" in project.fails()
 
 
-def test_objects_that_are_gone_are_destroyed_without_a_word(project: Project, cluster: ControlPlane) -> None:
+def test_objects_that_are_gone_are_destroyed_without_a_word(project: ClusterProject, cluster: ControlPlane) -> None:
     project.program(BASIC)
     project.up()
     cluster.kubectl("delete", "namespace", project.space)
     project.ok("destroy", "--yes", "--skip-preview")
 
 
-def test_a_patch_changes_and_gives_back_a_part_of_what_others_made(project: Project, cluster: ControlPlane) -> None:
+def test_a_patch_changes_and_gives_back_a_part_of_what_others_made(project: ClusterProject, cluster: ControlPlane) -> None:
     cluster.kubectl("create", "namespace", project.space)
     project.program('k8s.core.v1.NamespacePatch("labels", metadata={"name": space, "labels": {"team": "iris"}}, opts=options)\n')
     project.up()
@@ -580,7 +512,7 @@ def test_a_patch_changes_and_gives_back_a_part_of_what_others_made(project: Proj
     assert "team" not in cluster.get("namespace", project.space)["metadata"]["labels"]
 
 
-def test_client_side_apply_changes_only_what_the_program_changed(project: Project, cluster: ControlPlane) -> None:
+def test_client_side_apply_changes_only_what_the_program_changed(project: ClusterProject, cluster: ControlPlane) -> None:
     project.program(BASIC, enable_server_side_apply=False)
     project.up()
     cluster.kubectl("label", "deployment", "one", "-n", project.space, "by=hand")
@@ -591,10 +523,10 @@ def test_client_side_apply_changes_only_what_the_program_changed(project: Projec
     project.has_no_changes()
 
 
-def test_ctrl_c_ends_the_wait_and_keeps_what_was_made(project: Project, cluster: ControlPlane, tmp_path: Path) -> None:
+def test_ctrl_c_ends_the_wait_and_keeps_what_was_made(project: ClusterProject, cluster: ControlPlane, tmp_path: Path) -> None:
     project.program(BASIC.replace("replicas, image = 0", "replicas, image = 1"))
     lent = [sys.executable, "-m", "toolchain.providers", "kubernetes", "--"]
-    fresh = {**without_plugin(tmp_path), "PULUMI_BACKEND_URL": project.environment["PULUMI_BACKEND_URL"]}
+    fresh = {**without_plugins(tmp_path), "PULUMI_BACKEND_URL": project.environment["PULUMI_BACKEND_URL"]}
     started = subprocess.Popen(
         [*lent, "pulumi", "up", "--yes", "--skip-preview", "--non-interactive", "--stack", "test"],
         cwd=project.folder,

@@ -54,6 +54,12 @@ class Log:
             self._said.add((urn, text))
             self._log(engine_pb2.WARNING, urn, text, is_passing=False)
 
+    def note(self, urn: str, text: str) -> None:
+        """Something to know, once for each resource."""
+        if (urn, text) not in self._said:
+            self._said.add((urn, text))
+            self._log(engine_pb2.INFO, urn, text, is_passing=False)
+
     def status(self, urn: str, text: str) -> None:
         """What a resource is doing now."""
         self._log(engine_pb2.INFO, urn, text, is_passing=True)

@@ -45,6 +45,7 @@ def make(clone: Path, *arguments: str, **environ: str) -> subprocess.CompletedPr
     (["release", "MODEL=../iris"], "MODEL=../iris is not allowed"),
     (["release", "MODEL=iris", "UNTIL=tomorrow"], "UNTIL=tomorrow is not allowed; allowed: a date, YYYY-MM-DD"),
     (["release", "MODEL=iris", "FORCE=2"], "FORCE=2 is not allowed"),
+    (["preview", "OFFLINE=yes"], "OFFLINE=yes is not allowed; allowed: 1, or leave it out; example: make preview STACK=prod OFFLINE=1"),
     (["up", "STACK=moon"], "STACK=moon is not allowed; allowed: a stack with a Pulumi.<stack>.yaml (dev, local); example: make up STACK="),
     (["up", "STACK="], "STACK is missing"),
     (["status", "STACK=moon"], "make status: STACK=moon"),
@@ -69,9 +70,10 @@ def test_a_mistake_is_one_line_with_the_way_out(clone: Path, arguments: list[str
     "hostile",
     ["$(shell touch pwned)", "$$(touch pwned)", "`touch pwned`", '"; touch pwned; "', "';touch pwned;'", "x\ntouch pwned", "-", "$(HOME)"],
 )
-@pytest.mark.parametrize("variable", ["MODEL", "RELEASE", "STACK", "COMMIT", "UNTIL", "FORCE", "NAME", "KIND"])
+@pytest.mark.parametrize("variable", ["MODEL", "RELEASE", "STACK", "COMMIT", "UNTIL", "FORCE", "NAME", "KIND", "OFFLINE"])
 def test_nothing_given_is_run(clone: Path, hostile: str, variable: str) -> None:
-    target = {"UNTIL": "release", "FORCE": "release", "NAME": "new-model", "KIND": "new-model"}.get(variable, "promote")
+    targets = {"UNTIL": "release", "FORCE": "release", "OFFLINE": "preview", "NAME": "new-model", "KIND": "new-model"}
+    target = targets.get(variable, "promote")
     given = {"MODEL": "iris", "RELEASE": "2", "NAME": "churn", variable: hostile}
     for ended in (make(clone, target, *(f"{key}={value}" for key, value in given.items())), make(clone, target, **given)):
         assert ended.returncode == 2
@@ -84,6 +86,7 @@ def test_nothing_given_is_run(clone: Path, hostile: str, variable: str) -> None:
     (["up"], "python -m pipelines up --stack local"),
     (["up", "STACK=dev"], "python -m pipelines up --stack dev"),
     (["card", "MODEL=iris", "RELEASE=2"], "--without-engine python -m pipelines card iris 2 --stack local"),
+    (["preview", "STACK=dev", "OFFLINE=1"], "python -m pipelines preview --stack dev --offline"),
     (["new-model", "NAME=churn"], "--without-engine python -m pipelines new-model churn"),
     (["new-model", "NAME=churn-rate", "KIND=text"], "--without-engine python -m pipelines new-model churn-rate text"),
     (["preview"], "python -m pipelines preview --stack local"),
