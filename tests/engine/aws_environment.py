@@ -164,8 +164,18 @@ s3.BucketLifecycleConfiguration(
     opts=options,
 )
 s3.BucketObjectLockConfiguration("store", bucket=bucket.id, rule={"default_retention": {"mode": "GOVERNANCE", "days": 30}}, opts=options)
-records = s3.Bucket("records", bucket="test-records", opts=options)
-s3.BucketLogging("store", bucket=bucket.id, target_bucket=records.id, target_prefix="store/", opts=options)
+records = s3.Bucket("records", bucket="test-records", force_destroy=True, opts=options)
+delivery = {"Effect": "Allow", "Principal": {"Service": "logging.s3.amazonaws.com"}, "Action": "s3:PutObject"}
+delivered = s3.BucketPolicy(
+    "records", bucket=records.id, policy=document({**delivery, "Resource": "arn:aws:s3:::test-records/*"}), opts=options
+)
+s3.BucketLogging(
+    "store",
+    bucket=bucket.id,
+    target_bucket=records.id,
+    target_prefix="store/",
+    opts=pulumi.ResourceOptions(provider=provider, depends_on=[delivered]),
+)
 
 control = iam.Role(
     "control", name="test-control", assume_role_policy=trust("eks.amazonaws.com"), permissions_boundary=boundary.arn, opts=options

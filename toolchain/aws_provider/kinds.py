@@ -37,9 +37,9 @@ class Made:
 
 @dataclass(frozen=True)
 class Fact:
-    """A parameter taken as it is from what the API said of the resource; an empty one makes the call needless."""
+    """A parameter taken as it is from what is known of the resource (a path in that); an empty one makes the call needless."""
 
-    name: str
+    path: str
 
 
 @dataclass(frozen=True)
@@ -69,11 +69,15 @@ class Call:
 
 @dataclass(frozen=True)
 class Read:
-    """An operation that describes a resource, and where in its answer; nothing there means that it is gone."""
+    """An operation that describes a resource, and where in its answer; nothing there means that it is gone.
+
+    ``service`` is another than the resource's own.
+    """
 
     operation: str
     path: str = "@"
     takes: Mapping[str, Source] = field(default_factory=dict)
+    service: str = ""
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,7 @@ class Kind:
     service: str
     create: Call
     identity: str
-    """Parameters that name it in later calls; ``PolicyArn=Arn`` where its description has another name for one."""
+    """Parameters that name it in later calls; ``PolicyArn=Arn`` where its description, or what made it, has another name for one."""
     result: str = "@"
     """Where the answer to ``create`` describes it."""
     id: str = ""
@@ -95,6 +99,9 @@ class Kind:
     """What gives it inputs that ``create`` does not take, and changes inputs later."""
     after: tuple[Call, ...] = ()
     """What follows its creation, whatever the inputs."""
+    contents: Read | None = None
+    """What is in it, a list: as long as there is some, ``emptying`` is made before it ends."""
+    emptying: Call | None = None
     before_delete: tuple[Call, ...] = ()
     delete: Call | None = None
     tag: Call | None = None
@@ -149,7 +156,7 @@ def prepare(kind: Kind, call: Call | Read, inputs: Mapping[str, Any], facts: Map
         pool.pop(call.when[0], None)
         if inputs.get(call.when[0]) != call.when[1] and not isinstance(inputs.get(call.when[0]), Unknown):
             return Prepared({}, frozenset(used), is_needed=False)
-    shape = shapes.operation(kind.service, call.operation).input_shape
+    shape = shapes.operation(getattr(call, "service", "") or kind.service, call.operation).input_shape
     params: dict[str, Any] = {}
     if not isinstance(shape, StructureShape):
         return Prepared(params, frozenset(used))
@@ -160,14 +167,14 @@ def prepare(kind: Kind, call: Call | Read, inputs: Mapping[str, Any], facts: Map
         if isinstance(source, Fact) and not value:
             return Prepared({}, frozenset(used), is_needed=False)
         if value is not None:
-            _put(params, name.split("."), shapes.to_api(target, value, f"{call.operation}.{name}"))
+            _put(params, name.split("."), shapes.to_api(target, value, source if isinstance(source, str) else f"{call.operation}.{name}"))
     for name, member in shape.members.items():
         key = shapes.find(pool, name)
         if name in params or any(each.split(".")[0] == name for each in call.takes):
             continue
         if key is not None:
             used.add(key)
-            params[name] = shapes.to_api(member, pool[key], f"{call.operation}.{name}")
+            params[name] = shapes.to_api(member, pool[key], key)
         elif (identity := shapes.find(names_of(kind), name)) is not None and identity in facts:
             params[name] = shapes.to_api(member, facts[identity], f"{call.operation}.{name}")
     return Prepared(params, frozenset(used))
@@ -216,7 +223,7 @@ def _value(
     if isinstance(source, Fixed):
         return filled(source.value, facts), set()
     if isinstance(source, Fact):
-        return facts.get(source.name), set()
+        return found_at(source.path, facts), set()
     if isinstance(source, Made):
         values = [inputs.get(name, facts.get(name)) for name in source.inputs]
         given = set(source.inputs) & set(inputs)

@@ -138,7 +138,7 @@ class Provider(Service[Session]):
         """Make a resource; in a preview, check the calls that would make it."""
         resource = self._resource(self._session(context), request.urn)
         given = decode(request.properties)
-        inputs = _clean(given)
+        inputs = plain(_clean(given))
         if request.preview:
             resource.check(inputs)
             return provider_pb2.CreateResponse(properties=encode(marked(resource.predicted(inputs), given)))
@@ -156,13 +156,8 @@ class Provider(Service[Session]):
         """Change a resource in place; in a preview, check the calls that would."""
         resource = self._resource(self._session(context), request.urn)
         given, state = decode(request.news), plain(decode(request.olds))
-        before = plain(decode(request.old_inputs))
-        inputs = plain(_clean(given))
-        for path in request.ignoreChanges:
-            first = str(parse(path)[0])
-            if first in before:
-                inputs[first] = before[first]
-        outputs = resource.update(request.id, inputs, _clean(before), state, is_preview=request.preview)
+        inputs, before = plain(_clean(given)), plain(_clean(decode(request.old_inputs)))
+        outputs = resource.update(request.id, inputs, before, state, is_preview=request.preview)
         return provider_pb2.UpdateResponse(properties=encode(marked(outputs, given)))
 
     @answered

@@ -115,7 +115,7 @@ class Resource:
         identity = {
             name: str(value)
             for name, path in names_of(self.kind).items()
-            if (value := found_at(path, description) or made.params.get(name)) is not None
+            if (value := found_at(path, description) or made.params.get(name) or found_at(path, made.params)) is not None
         }
         facts = self._facts(description, identity, place)
         try:
@@ -184,14 +184,17 @@ class Resource:
         if found is None:
             return None
         for read in self.kind.also:
-            found |= self._read(read, inputs, facts) or {}
+            found |= self._read(read, inputs, {**facts, **found}) or {}
         return found
 
     def _read(self, read: Read, inputs: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, Any] | None:
         # Only its own name is asked by: inputs such as a VPC's are of no use in a description.
         named = {key: value for key, value in inputs.items() if any(key in getattr(each, "inputs", ()) for each in read.takes.values())}
+        prepared = prepare(self.kind, read, named, facts)
+        if not prepared.is_needed:
+            return None
         try:
-            answer = self._ask(read.operation, prepare(self.kind, read, named, facts).params, facts)
+            answer = self._ask(read.operation, prepared.params, facts, read.service)
         except ClientError as error:
             if is_gone(error):
                 return None
@@ -272,6 +275,7 @@ class Resource:
             return
         place = self.session.place(inputs)
         facts = self._standing(id_, state, place)
+        self._empty(inputs, facts)
         for call in (*self.kind.before_delete, self.kind.delete):
             prepared = prepare(self.kind, call, inputs, facts)
             try:
@@ -280,6 +284,21 @@ class Resource:
             except ClientError as error:
                 if not is_gone(error):
                     raise
+
+    def _empty(self, inputs: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
+        """Take out what is in it, where the program allows that."""
+        read, call = self.kind.contents, self.kind.emptying
+        if read is None or call is None:
+            return
+        try:
+            while found := found_at(read.path, self._ask(read.operation, prepare(self.kind, read, {}, facts).params, facts)):
+                prepared = prepare(self.kind, call, inputs, {**facts, "contents": found})
+                if not prepared.is_needed:
+                    return
+                self._ask(call.operation, prepared.params, facts)
+        except ClientError as error:
+            if not is_gone(error):
+                raise
 
     def _tag(self, facts: Mapping[str, Any], tags: Any, gone: Sequence[str]) -> None:
         if self.kind.tag is None:
@@ -296,9 +315,9 @@ class Resource:
                 facts,
             )
 
-    def _ask(self, operation: str, params: Mapping[str, Any], place: Mapping[str, Any]) -> dict[str, Any]:
-        shapes.checked(self.kind.service, operation, params)
-        return self.session.ask(self.kind.service, operation, params, str(place["region"]))
+    def _ask(self, operation: str, params: Mapping[str, Any], place: Mapping[str, Any], service: str = "") -> dict[str, Any]:
+        shapes.checked(service or self.kind.service, operation, params)
+        return self.session.ask(service or self.kind.service, operation, params, str(place["region"]))
 
     def words(self, error: Exception) -> str:
         """What a user reads when a call fails."""

@@ -7,11 +7,14 @@ import difflib
 import functools
 import importlib
 import inspect
+import pathlib
 import re
+import sys
+import threading
 import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from types import UnionType
+from types import ModuleType, UnionType
 from typing import Any
 
 from pulumi import _types
@@ -64,25 +67,43 @@ def schema(token: str) -> Schema:
     """The schema of a type such as ``aws:ec2/vpc:Vpc``. Raises `NoSuchType`."""
     parts = token.split(":")
     try:
-        module = importlib.import_module(f"pulumi_aws.{_snake(parts[1]).replace('/', '.')}")
+        package, name = _snake(parts[1]).split("/")
+        module = _module(package, name)
         made = getattr(module, parts[2])
         # Where the plain name is that of a nested type, the arguments' class has another.
         arguments = getattr(module, f"{parts[2]}InitArgs", None) or getattr(module, f"{parts[2]}Args")
-    except (ImportError, AttributeError, IndexError):
+    except (ImportError, AttributeError, IndexError, ValueError):
         raise NoSuchType(f"pulumi_aws has no resource type {token}") from None
     outputs = _types.resource_types(made)
-    return Schema(token, _types.input_type_types(arguments), _required(arguments), outputs, always(made))
-
-
-@functools.cache
-def always(made: type) -> frozenset[str]:
-    """Outputs of a resource or of a nested type that have a value whether or not they are given."""
     names = _types.resource_py_to_pulumi_names(made)
-    return frozenset(names[name] for name in names if not _is_optional(getattr(made, name)))
+    always = frozenset(names[name] for name in names if not _is_optional(getattr(made, name)))
+    return Schema(token, _types.input_type_types(arguments), _required(arguments), outputs, always)
+
+
+def _module(package: str, name: str) -> ModuleType:
+    """One module of ``pulumi_aws``, without the hundreds that its package imports, which take seconds."""
+    full = f"pulumi_aws.{package}"
+    with _importing:
+        before = sys.modules.get(full)
+        if before is None or type(before) is not ModuleType:
+            bare = ModuleType(full)
+            bare.__path__ = [str(pathlib.Path(importlib.import_module("pulumi_aws").__path__[0]) / package)]
+            sys.modules[full] = bare
+        try:
+            return importlib.import_module(f"{full}.{name}")
+        finally:
+            # Whoever else imports the package gets all of it.
+            if before is None:
+                del sys.modules[full]
+            else:
+                sys.modules[full] = before
+
+
+_importing = threading.Lock()
 
 
 def _is_optional(getter: property) -> bool:
-    """Whether an output, declared as ``Output[Optional[...]]`` or inside another as ``Optional[...]``, may have no value."""
+    """Whether an output, declared as ``Output[Optional[...]]``, may have no value."""
     hint = typing.get_type_hints(getter.fget).get("return") if getter.fget else None
     inner = typing.get_args(hint)[0] if getattr(typing.get_origin(hint), "__name__", "") == "Output" else hint
     return type(None) in typing.get_args(inner)

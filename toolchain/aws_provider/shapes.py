@@ -19,7 +19,7 @@ from botocore.model import ListShape, MapShape, OperationModel, ServiceModel, Sh
 from botocore.validate import ParamValidator
 from pulumi import _types
 
-from toolchain.aws_provider.schema import always, unwrapped
+from toolchain.aws_provider.schema import unwrapped
 from toolchain.providers.values import UNKNOWN, Secret, Unknown
 
 
@@ -117,6 +117,9 @@ def _to_scalar(shape: Shape, value: Any, where: str) -> Any:
         allowed = getattr(shape, "enum", None)
         if allowed and text not in allowed:
             raise BadParameter(f"{where}: {text!r} is not allowed; allowed: {', '.join(allowed)}")
+        # botocore checks the least, not the most.
+        if len(text) > int(shape.metadata.get("max", len(text))):
+            raise BadParameter(f"{where}: {len(text)} characters are not allowed; allowed: at most {shape.metadata['max']}")
         return text
     try:
         if kind in ("integer", "long"):
@@ -228,10 +231,7 @@ def completed(hint: Any, value: Any) -> Any:
     if isinstance(value, Mapping) and isinstance(hint, type) and _types.is_output_type(hint):
         found = dict(value)
         for name, inner in _types.output_type_types(hint).items():
-            if name in value:
-                found[name] = completed(inner, value[name])
-            elif name in always(hint):
-                found[name] = UNKNOWN
+            found[name] = completed(inner, value[name]) if name in value else UNKNOWN
         return found
     if isinstance(value, list) and typing.get_origin(hint) in (list, collections.abc.Sequence):
         return [completed(typing.get_args(hint)[0], item) for item in value]

@@ -62,9 +62,9 @@ def _rule(direction: str) -> Kind:
     return _ec2(
         "SecurityGroupRule",
         tagged="security-group-rule",
-        create=Call(f"AuthorizeSecurityGroup{direction}", {**group, **permissions}),
+        create=Call(f"AuthorizeSecurityGroup{direction}", {**group, **permissions}, only="securityGroupId"),
         result="SecurityGroupRules[0]",
-        sets=(Call("ModifySecurityGroupRules", {**group, "SecurityGroupRules": changed}),),
+        sets=(Call("ModifySecurityGroupRules", {**group, "SecurityGroupRules": changed}, only="securityGroupId"),),
         delete=Call(f"RevokeSecurityGroup{direction}", {**group, "SecurityGroupRuleIds": Fixed(["<id>"])}, only="securityGroupId"),
         replaces="securityGroupId",
         outputs={
@@ -258,6 +258,11 @@ def _logging(kinds: Any) -> dict[str, Any]:
     return {"clusterLogging": [*found, *([{"types": off, "enabled": False}] if off else [])]}
 
 
+def _mode(access: Any) -> dict[str, Any]:
+    """Of how a cluster is entered, what can be changed later."""
+    return {key: value for key, value in access.items() if key == "authenticationMode"}
+
+
 _VPC_CONFIG = {"resourcesVpcConfig": "vpcConfig"}
 _CLUSTER_LOGS = {"logging": Made(_logging, ("enabledClusterLogTypes",))}
 _EKS = {
@@ -270,7 +275,7 @@ _EKS = {
         sets=(
             Call("UpdateClusterConfig", _VPC_CONFIG, only="vpcConfig"),
             Call("UpdateClusterConfig", _CLUSTER_LOGS, only="enabledClusterLogTypes"),
-            Call("UpdateClusterConfig", only="accessConfig"),
+            Call("UpdateClusterConfig", {"accessConfig": Made(_mode, ("accessConfig",))}, only="accessConfig"),
             Call("UpdateClusterConfig", only="upgradePolicy"),
             Call("UpdateClusterConfig", only="zonalShiftConfig"),
             Call("UpdateClusterConfig", only="deletionProtection"),
@@ -282,7 +287,20 @@ _EKS = {
         " kubernetesNetworkConfig.serviceIpv4Cidr kubernetesNetworkConfig.ipFamily outpostConfig",
         name="name",
         silent="forceUpdateVersion defaultAddonsToRemoves",
-        outputs={"vpcConfig": "resourcesVpcConfig", "enabledClusterLogTypes": "logging.clusterLogging[?enabled].types | []"},
+        # A simulator gives a cluster no security group of its own: its VPC's default one stands for it.
+        also=(
+            Read("DescribeSubnets", "Subnets[0].{vpc: VpcId}", {"SubnetIds": Fact("resourcesVpcConfig.subnetIds")}, service="ec2"),
+            Read(
+                "DescribeSecurityGroups",
+                "SecurityGroups[0].{group: GroupId}",
+                {"Filters": Fixed([{"Name": "vpc-id", "Values": ["<vpc>"]}, {"Name": "group-name", "Values": ["default"]}])},
+                service="ec2",
+            ),
+        ),
+        outputs={
+            "vpcConfig": "merge({clusterSecurityGroupId: group, vpcId: vpc}, resourcesVpcConfig)",
+            "enabledClusterLogTypes": "logging.clusterLogging[?enabled].types | []",
+        },
     ),
     "aws:eks/nodeGroup:NodeGroup": _eks(
         Call("CreateNodegroup", {"nodegroupName": "nodeGroupName", "nodeRole": "nodeRoleArn", "subnets": "subnetIds"}),
@@ -474,6 +492,13 @@ _S3 = {
         ),
         "Bucket",
         read=Read("HeadBucket"),
+        contents=Read("ListObjectVersions", "[Versions, DeleteMarkers][] | [].{Key: Key, VersionId: VersionId}"),
+        emptying=Call(
+            "DeleteObjects",
+            {"Delete.Objects": Fact("contents"), "BypassGovernanceRetention": Fixed(True)},
+            only="forceDestroy bucket",
+            when=("forceDestroy", True),
+        ),
         delete=Call("DeleteBucket"),
         tag=Call("PutBucketTagging", {"Tagging.TagSet": Fact("Tags")}),
         replaces="bucket bucketPrefix objectLockEnabled",
@@ -713,7 +738,7 @@ _OTHERS = {
             "CreateBudget",
             {**_ACCOUNT, "Budget": _BUDGET, "NotificationsWithSubscribers": Made(_notifications, ("notifications",))},
         ),
-        "BudgetName",
+        "BudgetName=Budget.BudgetName",
         id="<account>:<BudgetName>",
         read=Read("DescribeBudget", "Budget", {**_ACCOUNT, "BudgetName": Fixed("<BudgetName>")}),
         sets=(Call("UpdateBudget", {**_ACCOUNT, "NewBudget": _BUDGET}),),

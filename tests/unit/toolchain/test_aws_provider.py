@@ -141,8 +141,8 @@ def test_what_is_not_known_yet_is_a_value_that_the_model_allows() -> None:
     ("token", "inputs", "said"),
     [
         ("aws:ec2/flowLog:FlowLog", {"vpcId": "v", "trafficType": "SOME"}, "'SOME' is not allowed; allowed: ACCEPT, REJECT, ALL"),
-        ("aws:ec2/subnet:Subnet", {"vpcId": ["v"]}, r"CreateSubnet.VpcId must be a text, got: \['v'\]"),
-        ("aws:kms/key:Key", {"description": "x" * 9000}, "CreateKey: .*description"),
+        ("aws:ec2/subnet:Subnet", {"vpcId": ["v"]}, r"vpcId must be a text, got: \['v'\]"),
+        ("aws:kms/key:Key", {"description": "x" * 9000}, "description: 9000 characters are not allowed; allowed: at most 8192"),
         ("aws:eks/cluster:Cluster", {**CLUSTER, "vpcConfig": {"subnets": ["s"]}}, "no such parameter"),
         ("aws:ec2/routeTable:RouteTable", {"vpcId": "v", "routes": [{"cidrBlock": "x"}]}, "routes: .* only an empty list"),
         ("aws:budgets/budget:Budget", {"budgetType": "COST", "timeUnit": "MONTHLY", "metrics": "m"}, "what to do with metrics"),
