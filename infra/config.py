@@ -149,6 +149,7 @@ class ModelConfig(_Section):
 Port = Annotated[int, Field(ge=1024, le=65_535)]
 DnsLabel = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
 Url = Annotated[str, Field(pattern=r"^https?://[^/\s]+$")]
+HostName = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")]
 
 
 class PortsConfig(_Section):
@@ -180,6 +181,69 @@ class ClusterGatewayConfig(_Section):
     internal_entry_point: str = Field("internal", description="Traefik's entry point that only pods of the cluster reach.")
 
 
+class TrackingDatabaseConfig(_Section):
+    """The PostgreSQL database that MLflow's server writes to."""
+
+    host: HostName = Field(description="Where pods of the cluster reach it.")
+    port: Annotated[int, Field(ge=1, le=65_535)] = Field(5432, description="Its port.")
+    name: str = Field("mlflow", pattern=r"^[a-z_][a-z0-9_-]{0,62}$", description="The database; it exists, and may be empty.")
+    secret: DnsLabel = Field(description="Secret with its `username` and `password`.")
+    ssl_mode: Literal["verify-full", "require", "disable"] = Field(
+        "verify-full", description="As PostgreSQL's clients mean it: TLS with the host's name checked, TLS, or none."
+    )
+    ca_config_map: DnsLabel | None = Field(
+        None, description="ConfigMap whose `ca.crt` signed the database's certificate; verify-full needs one."
+    )
+
+    @model_validator(mode="after")
+    def _can_verify(self) -> TrackingDatabaseConfig:
+        if (self.ssl_mode == "verify-full") != (self.ca_config_map is not None):
+            raise ValueError("ssl-mode 'verify-full' needs a ca-config-map, and no other mode has one")
+        return self
+
+
+class ArtifactsConfig(_Section):
+    """The S3 store that MLflow's server keeps artifacts in; clients reach it through the server only."""
+
+    bucket: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", description="The bucket; it exists.")
+    endpoint: Url | None = Field(None, description="Where pods of the cluster reach the store; without one it is AWS's own.")
+    region: str = Field("us-east-1", pattern=r"^[a-z0-9-]{1,40}$", description="The bucket's region.")
+    secret: DnsLabel | None = Field(
+        None,
+        description="Secret with `access-key-id` and `secret-access-key`; without one the service account `mlflow` has its own rights.",
+    )
+
+
+class TrackingConfig(_Section):
+    """MLflow's server in the cluster. Its Secrets are made by others, in its namespace, and are referred to by name alone."""
+
+    url: str = Field(
+        pattern=r"^https://[a-z0-9.-]+(:[0-9]{1,5})?(/[a-z0-9-]+)?$",
+        description="Where people and pipelines reach it through the gateway: a host of its own, or a path on the gateway's.",
+    )
+    namespace: DnsLabel = Field(
+        "mldelivery-tracking", description="Its namespace, which holds its Secrets and stays when the stack is taken down."
+    )
+    image: str | None = Field(
+        None,
+        pattern=r"^[a-z0-9._/-]+@sha256:[0-9a-f]{64}$",
+        description="Its image below the registry, by digest; without one `make up` makes it of requirements/tracking.txt and pushes it.",
+    )
+    replicas: int = Field(1, ge=1, le=10, description="Pods.")
+    memory_mib: int = Field(1_536, ge=768, le=1_048_576, description="What each pod asks for and uses at most, MiB.")
+    users_secret: DnsLabel = Field(
+        "mlflow-users",
+        description="Secret with who may enter: type kubernetes.io/basic-auth for one account, or htpasswd lines under `users`.",
+    )
+    account: str | None = Field(
+        None,
+        description="Path from the root of a JSON file with the `username` and `password` by which commands here enter; "
+        "else MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD.",
+    )
+    database: TrackingDatabaseConfig
+    artifacts: ArtifactsConfig
+
+
 class KubernetesConfig(_Section):
     """The cluster that a stack runs on, and what stands in it already."""
 
@@ -202,6 +266,13 @@ class KubernetesConfig(_Section):
         description="Path from the root of the public key that releases must be signed with; without one none is asked for.",
     )
     gateway: ClusterGatewayConfig
+    tracking: TrackingConfig | None = None
+
+    @model_validator(mode="after")
+    def _tracking_has_its_own_namespace(self) -> KubernetesConfig:
+        if self.tracking is not None and self.tracking.namespace == self.namespace:
+            raise ValueError("tracking.namespace is the stack's own, and would go with it")
+        return self
 
 
 class StackConfig(_Section):

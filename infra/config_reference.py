@@ -24,6 +24,7 @@ from infra.aws_config import (
 )
 from infra.config import (
     PROJECT,
+    ArtifactsConfig,
     AutoscaleConfig,
     ChallengerConfig,
     ClusterGatewayConfig,
@@ -34,6 +35,8 @@ from infra.config import (
     RolloutConfig,
     SloConfig,
     StackConfig,
+    TrackingConfig,
+    TrackingDatabaseConfig,
     json_schema,
 )
 
@@ -50,6 +53,9 @@ SECTIONS = (
     ("Ports of the local target", f"{PROJECT}:ports.", PortsConfig),
     ("The cluster of the target kubernetes", f"{PROJECT}:kubernetes.", KubernetesConfig),
     ("The gateway of that cluster", f"{PROJECT}:kubernetes.gateway.", ClusterGatewayConfig),
+    ("MLflow's server in that cluster", f"{PROJECT}:kubernetes.tracking.", TrackingConfig),
+    ("Its database", f"{PROJECT}:kubernetes.tracking.database.", TrackingDatabaseConfig),
+    ("Its artifacts", f"{PROJECT}:kubernetes.tracking.artifacts.", ArtifactsConfig),
     ("An environment on AWS", f"{PROJECT}:aws.", AwsConfig),
     ("Its network", f"{PROJECT}:aws.network.", NetworkConfig),
     ("A network that exists already", f"{PROJECT}:aws.network.existing.", ExistingNetworkConfig),
@@ -96,6 +102,7 @@ RULES = """\
   `kubernetes` beside it, it uses that cluster instead of making one.
 - Networks that may reach a cluster's API are never everybody. Without a NAT gateway the endpoints are `all`.
 - A network that exists is given in one way: ids, another stack, or a Terraform state.
+- MLflow's server has another namespace than the stack. `ssl-mode: verify-full` needs a `ca-config-map`, and no other mode has one.
 - A model's name is lower case letters, digits and dashes, 39 at most: it is part of an address.
 - `champion: none` takes the model's route and servers away.
 """

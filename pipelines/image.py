@@ -88,7 +88,7 @@ def image_of(root: Path, store: Path, source: Path, model: str, number: int) -> 
         "--name",
         str(number),
     ]
-    made = _tool(root, [*command, *(f"--label={name}={value}" for name, value in labels.items())])
+    made = tool(root, [*command, *(f"--label={name}={value}" for name, value in labels.items())])
     files = {path.name: file_digest(path) for path in sorted((source / "release").iterdir()) if path.name not in NOT_MODEL}
     path = f"{layout(model)}/{number}.cdx.json"
     write_whole(store / path, sbom(model, number, made["digest"], made, files))
@@ -102,7 +102,7 @@ def layout(model: str) -> str:
 
 def sizes(root: Path, store: Path, model: str, number: int) -> list[tuple[str, int, int]]:
     """An image's layers, the lowest first: what each is, bytes as stored, bytes unpacked."""
-    found = _tool(root, ["sizes", "--layout", str(store / layout(model)), "--name", str(number)])
+    found = tool(root, ["sizes", "--layout", str(store / layout(model)), "--name", str(number)])
     return [(str(what), int(stored), int(unpacked)) for what, stored, unpacked in found]
 
 
@@ -111,27 +111,37 @@ def push(store: Path, record: Release, registry: str) -> bool:
 
     Raises ReleaseError when the release has no image or the store lost it, PlatformError when the registry is down, full or refuses.
     """
+    name, digest = _named(record)
+    try:
+        if not push_layout(store / layout(record.model), name, digest, registry, tag=str(record.release)):
+            return False
+    except FileNotFoundError as error:
+        raise ReleaseError(
+            f"the image of release {record.release} of {record.model} is not in the store, nor in {registry}",
+            where=str(error.filename),
+            got=record.image,
+            act=f"make it again from its Bento: python -m pipelines image {record.model} {record.release}",
+        ) from None
+    print(f"{record.model} {record.release}: image pushed to {registry}", flush=True)
+    return True
+
+
+def push_layout(folder: Path, name: str, digest: str, registry: str, *, tag: str) -> bool:
+    """Bring an image of an OCI layout into a registry, unless it is there already; whether something was pushed.
+
+    Raises FileNotFoundError when the layout lost it, PlatformError as ``push`` does.
+    """
     from pipelines.registry import Registry
 
-    name, digest = _named(record)
     with Registry.at(registry, name) as target:
         if target.has_manifest(digest):
             return False
-        blobs = store / layout(record.model) / "blobs" / "sha256"
-        try:
-            manifest = (blobs / digest.removeprefix("sha256:")).read_bytes()
-            parts = json.loads(manifest)
-            for each in (parts["config"], *parts["layers"]):
-                target.push_blob(each["digest"], blobs / each["digest"].removeprefix("sha256:"))
-        except FileNotFoundError as error:
-            raise ReleaseError(
-                f"the image of release {record.release} of {record.model} is not in the store, nor in {registry}",
-                where=str(error.filename),
-                got=record.image,
-                act=f"make it again from its Bento: python -m pipelines image {record.model} {record.release}",
-            ) from None
-        target.push_manifest(digest, manifest, tag=str(record.release))
-    print(f"{record.model} {record.release}: image pushed to {registry}", flush=True)
+        blobs = folder / "blobs" / "sha256"
+        manifest = (blobs / digest.removeprefix("sha256:")).read_bytes()
+        parts = json.loads(manifest)
+        for each in (parts["config"], *parts["layers"]):
+            target.push_blob(each["digest"], blobs / each["digest"].removeprefix("sha256:"))
+        target.push_manifest(digest, manifest, tag=tag)
     return True
 
 
@@ -203,8 +213,8 @@ def _named(record: Release) -> tuple[str, str]:
     return name, digest
 
 
-def _tool(root: Path, arguments: list[str]) -> Any:
-    """One command of ``toolchain.images``, which also works where nothing of this repository is installed yet."""
+def tool(root: Path, arguments: list[str]) -> Any:
+    """What one command of ``toolchain.images`` says it made; that also works where nothing of this repository is installed yet."""
     done = subprocess.run([sys.executable, "-m", "toolchain.images", *arguments], cwd=root, capture_output=True, check=False)
     said = done.stderr.decode(errors="replace").strip()
     if done.returncode == 0:

@@ -87,6 +87,9 @@ def farewell(stack: str, config: StackConfig) -> str:
             f"  MLflow     http://127.0.0.1:{config.ports.mlflow}",
             f"  dashboard  http://127.0.0.1:{config.ports.dashboard}/dashboard/",
         ]
+    if config.kubernetes is not None and config.kubernetes.tracking is not None:
+        tracking = config.kubernetes.tracking
+        lines.append(f"  MLflow     {tracking.url}/" + (f"   (account in {tracking.account})" if tracking.account else ""))
     served = [(name, model.champion) for name, model in config.models.items() if model.champion is not None]
     store = config.store(ROOT)
     for name, champion in served[:1]:

@@ -15,6 +15,7 @@ from infra.errors import ConfigError, DeliveryError, PlatformError, RolloutAbort
 from infra.ladder import served_path
 from infra.records import checked, records_in_use
 from infra.release import Release, numbers
+from pipelines import tracking
 from pipelines.engine import Ended, Engine
 from pipelines.number import replace_champion
 from pipelines.recover import recover
@@ -113,6 +114,7 @@ def prepare(root: Path, stack: str, config: StackConfig) -> None:
         make_first_releases(root, stack, config)
     if config.kubernetes is not None:
         push_images(root, stack, config, config.kubernetes)
+        tracking.prepare_image(root, stack, config)
 
 
 def make_first_releases(root: Path, stack: str, config: StackConfig) -> None:

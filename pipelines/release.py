@@ -37,6 +37,12 @@ class Options:
 def main(arguments: list[str]) -> int:
     """Run the command; 0: a release exists (new or the same as before), 1: a gate or step failed, 2: the command line is wrong."""
     options = _read(arguments)
+    if options.stack != "local" and not options.first:
+        # A stack's first releases are made before its own MLflow runs, and are tracked beside them.
+        from infra.config import load
+        from pipelines import tracking
+
+        tracking.use(ROOT, options.stack, load(ROOT, options.stack))
     code, ended = 0, []
     for name in options.models:
         try:

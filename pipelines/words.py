@@ -92,7 +92,7 @@ def _(found: artifacts.Signed) -> str:
 
 @describe.register
 def _(found: artifacts.Announced) -> str:
-    return f"MLflow version {found.version} is released"
+    return found.note or f"MLflow version {found.version} is released"
 
 
 def interval(found: artifacts.Interval, *, signed: bool = False) -> str:

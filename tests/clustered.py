@@ -52,6 +52,8 @@ class ClusterStack(Laptop):
         document = yaml.safe_load((ROOT / "Pulumi.cluster.yaml").read_text(encoding="utf-8"))
         cluster = document["config"]["mldelivery:kubernetes"]
         cluster.update({"kubeconfig": str(CLUSTER / "kubeconfig"), "namespace": self.namespace})
+        # One is enough for a cluster, and has tests of its own.
+        cluster.pop("tracking")
         cluster["gateway"].update({"url": f"https://{self.host}:{GATEWAY_PORT}", "ca": str(CLUSTER / "pki" / "ca.crt")})
         document["config"]["mldelivery:models"] = {
             name: copy.deepcopy({"rollout": FAST, "slo": SLO, "ready-seconds": 20, **model}) for name, model in models.items()

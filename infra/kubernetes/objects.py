@@ -58,6 +58,7 @@ def _snake(key: str) -> str:
 
 
 def _classes() -> dict[tuple[str, str], Callable[..., Any]]:
+    from pulumi_kubernetes.apps.v1 import Deployment
     from pulumi_kubernetes.autoscaling.v2 import HorizontalPodAutoscaler
     from pulumi_kubernetes.core.v1 import ConfigMap, Namespace, Service, ServiceAccount
     from pulumi_kubernetes.networking.v1 import NetworkPolicy
@@ -69,6 +70,7 @@ def _classes() -> dict[tuple[str, str], Callable[..., Any]]:
         ("v1", "Namespace"): Namespace,
         ("v1", "Service"): Service,
         ("v1", "ServiceAccount"): ServiceAccount,
+        ("apps/v1", "Deployment"): Deployment,
         ("networking.k8s.io/v1", "NetworkPolicy"): NetworkPolicy,
         ("policy/v1", "PodDisruptionBudget"): PodDisruptionBudget,
         ("autoscaling/v2", "HorizontalPodAutoscaler"): HorizontalPodAutoscaler,

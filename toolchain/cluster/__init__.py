@@ -23,12 +23,17 @@ NAME = "mldelivery"
 LINK = "mldelivery0"
 """The host's end of the cable to the node."""
 
+DATA = Path("/var/lib/postgresql")
+"""Where the node shows ``Place.database``: its own path may lead through folders that are root's alone."""
+
 API = 6443
 REGISTRY = 5000
 GATEWAY = 8443
 PROBES = 8082
 DASHBOARD = 8081
 PROMETHEUS = 9090
+DATABASE = 5432
+STORE = 9000
 ROLLOUTS = 8092
 """Where Argo Rollouts says that it is well."""
 
@@ -48,6 +53,21 @@ class Place:
     def pki(self) -> Path:
         """Keys and certificates."""
         return self.folder / "pki"
+
+    @property
+    def accounts(self) -> Path:
+        """Passwords of MLflow's server and of what it needs, readable by their owner only."""
+        return self.folder / "tracking"
+
+    @property
+    def database(self) -> Path:
+        """PostgreSQL's own folder."""
+        return self.folder / "database"
+
+    @property
+    def store(self) -> Path:
+        """What the S3 server holds: a folder for each bucket, a file for each object."""
+        return self.folder / "store"
 
     @property
     def settings(self) -> Path:

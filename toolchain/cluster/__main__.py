@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -18,12 +19,14 @@ from toolchain.cluster import (
     API,
     API_SERVICE,
     DASHBOARD,
+    DATABASE,
     DOMAIN,
     GATEWAY,
     NODE,
     PROMETHEUS,
     REGISTRY,
     ROLLOUTS,
+    STORE,
     Place,
     binaries,
     names,
@@ -33,6 +36,7 @@ from toolchain.cluster import (
     pki,
     settings,
     static_image,
+    tracking,
 )
 from toolchain.cluster.node import Node, wait_until
 from toolchain.cluster.settings import PAUSE, Program
@@ -63,7 +67,9 @@ def _up(place: Place, built: Path) -> None:
     _refuse_full_disk(place)
     place.folder.mkdir(parents=True, exist_ok=True)
     pki.make(place)
-    listed = settings.programs(place, built, str(Path(sys.prefix) / "bin" / "traefik"))
+    if node.running(place) is None:
+        tracking.make(place)
+    listed = settings.programs(place, built, str(Path(sys.prefix) / "bin" / "traefik"), packages.database_programs())
     texts = {place.settings / name: text for name, text in settings.files(place, listed).items()}
     if node.running(place) is None:
         for path, text in texts.items():
@@ -74,8 +80,13 @@ def _up(place: Place, built: Path) -> None:
         say("the cluster runs as an older version of this checkout made it; for a new one: make cluster-down, then make cluster")
     made = node.begin(place, keep=[built])
     _start(made, listed, stage=1)
+    is_current = "database" in made.programs()
+    if is_current:
+        tracking.make_database(place, made)
     wait_until(lambda: _says_ready(place), seconds=60, what="the API server", log=place.logs / "apiserver.log")
     _kubectl(place, "apply", "--server-side", "--force-conflicts", "--filename=-", text=objects.documents(built))
+    if is_current:
+        _kubectl(place, "apply", "--server-side", "--force-conflicts", "--filename=-", text=tracking.documents(place))
     _import_pause(place, made, built)
     _start(made, listed, stage=2)
     wait_until(lambda: _node_is_ready(place, made), seconds=90, what="the node", log=place.logs / "kubelet.log")
@@ -84,8 +95,11 @@ def _up(place: Place, built: Path) -> None:
         "rollouts": f"http://{NODE}:{ROLLOUTS}/healthz",
         "gateway": f"http://{NODE}:{DASHBOARD}/ping",
         "prometheus": f"http://{NODE}:{PROMETHEUS}/-/ready",
+        **({"store": f"http://{NODE}:{STORE}/health"} if is_current else {}),
     }.items():
         wait_until(partial(_answers, url), seconds=60, what=name, log=place.logs / f"{name}.log")
+    if is_current:
+        wait_until(_database_listens, seconds=60, what="the database", log=place.logs / "database.log")
     api = f"kubernetes.default.svc.{DOMAIN}"
     wait_until(lambda: names.address_of(api) == API_SERVICE, seconds=60, what="DNS", log=place.logs / "dns.log")
     # Without it no pod can be made: the first sign that the controllers have come to work.
@@ -199,6 +213,14 @@ def _node_is_ready(place: Place, made: Node) -> bool:
 
 def _has_account(place: Place) -> bool:
     return "default" in _kubectl(place, "get", "serviceaccount", "default", "--ignore-not-found", "--output=name")
+
+
+def _database_listens() -> bool:
+    try:
+        with socket.create_connection((NODE, DATABASE), timeout=2):
+            return True
+    except OSError:
+        return False
 
 
 def _answers(url: str) -> bool:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from toolchain.cluster import HOST, NODE
+from toolchain.cluster import DATA, HOST, NODE, Place
 from toolchain.cluster.packages import PATH
 
 OWN = ("/run", "/var/lib", "/var/log", "/tmp")
@@ -30,6 +30,8 @@ def main(arguments: list[str]) -> None:
     cgroup, configuration, *keep = arguments
     _run("mount", "--make-rprivate", "/")
     _hide([Path.cwd(), Path(sys.prefix), Path(sys.base_prefix), *map(Path, keep)])
+    DATA.mkdir()
+    _run("mount", "--bind", str(Place(Path(configuration).parents[1]).database), str(DATA))
     _run("mount", "-t", "proc", "proc", "/proc")
     _run("mount", "--make-rshared", "/")
     _cgroups(cgroup)

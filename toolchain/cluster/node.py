@@ -68,10 +68,10 @@ class Node:
         with contextlib.suppress(xmlrpc.client.Fault):
             self.ask("signalProcess", name, "KILL")
 
-    def run(self, *command: str) -> str:
-        """Run a command inside of the node's namespaces; returns what it printed. Raises SetupError with its words."""
+    def run(self, *command: str, text: str | None = None) -> str:
+        """Run a command inside of the node's namespaces, ``text`` on its input; returns its output. Raises SetupError with its words."""
         entered = ["nsenter", f"--target={self.pid}", "--mount", "--net", "--pid", "--", *command]
-        done = subprocess.run(entered, env={**os.environ, "PATH": PATH}, text=True, capture_output=True, check=False)
+        done = subprocess.run(entered, env={**os.environ, "PATH": PATH}, input=text, text=True, capture_output=True, check=False)
         if done.returncode:
             raise SetupError(f"{' '.join(command)} failed in the node: {(done.stderr or done.stdout).strip()}")
         return done.stdout

@@ -20,15 +20,20 @@ PROGRAMS = {
     "ip": "iproute2",
     "conntrack": "conntrack",
 }
-PLUGINS = "/usr/lib/cni/bridge"
-PLUGINS_PACKAGE = "containernetworking-plugins"
+# File, or pattern of one -> its package: what Debian lays where PATH does not lead.
+FILES = {"usr/lib/cni/bridge": "containernetworking-plugins", "usr/lib/postgresql/*/bin/postgres": "postgresql"}
 PATH = os.pathsep.join(["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"])
 
 
 def missing() -> list[str]:
     """Packages whose programs are not there."""
     found = [package for program, package in PROGRAMS.items() if shutil.which(program, path=PATH) is None]
-    return found + ([] if Path(PLUGINS).exists() else [PLUGINS_PACKAGE])
+    return found + [package for pattern, package in FILES.items() if not any(Path("/").glob(pattern))]
+
+
+def database_programs() -> Path:
+    """The folder of PostgreSQL's programs, of the newest version that is there."""
+    return max(Path("/").glob("usr/lib/postgresql/*/bin/postgres"), key=lambda path: int(path.parts[4])).parent
 
 
 def prepare() -> None:

@@ -93,7 +93,7 @@ def make(place: Place) -> None:
     place.pki.mkdir(parents=True, exist_ok=True, mode=0o700)
     authority = Authority.new()
     ca = authority.certificate.public_bytes(serialization.Encoding.PEM)
-    _write(place.pki / "ca.crt", ca)
+    write_private(place.pki / "ca.crt", ca)
     api_names = [
         NODE,
         API_SERVICE,
@@ -103,19 +103,24 @@ def make(place: Place) -> None:
         "kubernetes.default.svc",
         f"kubernetes.default.svc.{DOMAIN}",
     ]
-    servers = {"apiserver": api_names, "gateway-server": [NODE, "gateway.local", "*.gateway.local"], "kubelet-server": [NODE, "node"]}
+    servers = {
+        "apiserver": api_names,
+        "gateway-server": [NODE, "gateway.local", "*.gateway.local"],
+        "kubelet-server": [NODE, "node"],
+        "database": [NODE],
+    }
     for name, hosts in servers.items():
         _pair(place, name, authority.issue(name, hosts=hosts))
     signing = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    _write(place.pki / "tokens.key", _private(signing))
+    write_private(place.pki / "tokens.key", _private(signing))
     public = signing.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-    _write(place.pki / "tokens.pub", public)
+    write_private(place.pki / "tokens.pub", public)
     for name, (user, group) in CLIENTS.items():
         key, certificate = authority.issue(user, group)
         _pair(place, name, (key, certificate))
-        _write(place.pki / f"{name}.kubeconfig", _kubeconfig(ca, key, certificate, user))
+        write_private(place.pki / f"{name}.kubeconfig", _kubeconfig(ca, key, certificate, user))
     # Last: its presence says that all the others are there.
-    _write(place.kubeconfig, (place.pki / "admin.kubeconfig").read_bytes())
+    write_private(place.kubeconfig, (place.pki / "admin.kubeconfig").read_bytes())
 
 
 def _kubeconfig(ca: bytes, key: bytes, certificate: bytes, user: str) -> bytes:
@@ -152,11 +157,12 @@ def _private(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> bytes:
 
 
 def _pair(place: Place, name: str, pair: tuple[bytes, bytes]) -> None:
-    _write(place.pki / f"{name}.key", pair[0])
-    _write(place.pki / f"{name}.crt", pair[1])
+    write_private(place.pki / f"{name}.key", pair[0])
+    write_private(place.pki / f"{name}.crt", pair[1])
 
 
-def _write(path: Path, data: bytes) -> None:
+def write_private(path: Path, data: bytes) -> None:
+    """Write a file that only its owner reads, whole or not at all."""
     partial = path.with_name(f".{path.name}.partial")
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as file:

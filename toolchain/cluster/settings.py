@@ -13,6 +13,8 @@ import yaml
 from toolchain.cluster import (
     API,
     DASHBOARD,
+    DATA,
+    DATABASE,
     DNS_SERVICE,
     DOMAIN,
     GATEWAY,
@@ -23,6 +25,7 @@ from toolchain.cluster import (
     REGISTRY,
     ROLLOUTS,
     SERVICES,
+    STORE,
     Place,
 )
 from toolchain.cluster.packages import PATH
@@ -33,6 +36,9 @@ SUPERVISOR = "/run/supervisor.sock"
 
 EVICT_PERCENT = 1
 """Below this share of the disk the kubelet starts no pod."""
+
+OWNER = "postgres"
+"""PostgreSQL refuses to run as root; Debian's package makes this user."""
 
 PAUSE = "docker.io/local/pause:1"
 BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75, 1, 2.5, 5, 10)
@@ -48,8 +54,13 @@ class Program:
     argv: list[str]
 
 
-def programs(place: Place, binaries: Path, traefik: str) -> list[Program]:
-    """Everything that runs on the node, in the order of its start. ``traefik`` is the path of that program."""
+def as_owner(*command: str) -> list[str]:
+    """The command, run by the database's user."""
+    return ["setpriv", f"--reuid={OWNER}", f"--regid={OWNER}", "--clear-groups", "--", *command]
+
+
+def programs(place: Place, binaries: Path, traefik: str, postgresql: Path) -> list[Program]:
+    """Everything that runs on the node, in the order of its start. ``traefik`` is that program, ``postgresql`` the folder of its own."""
     kubernetes, pki, settings = str(binaries / "kubernetes"), place.pki, place.settings
     etcd = [
         "etcd",
@@ -152,6 +163,31 @@ def programs(place: Place, binaries: Path, traefik: str) -> list[Program]:
         # Scraped each second: what was not seen for this long is gone.
         "--query.lookback-delta=15s",
     ]
+    postgres = [
+        str(postgresql / "postgres"),
+        "-D",
+        str(DATA / "data"),
+        *_options(
+            listen_addresses=NODE,
+            port=DATABASE,
+            unix_socket_directories="",
+            hba_file=DATA / "hba.conf",
+            ssl="on",
+            ssl_cert_file=DATA / "database.crt",
+            ssl_key_file=DATA / "database.key",
+            # As with etcd; and no file in /dev/shm, which is the machine's.
+            fsync="off",
+            dynamic_shared_memory_type="mmap",
+        ),
+    ]
+    store = [
+        str(binaries / "versitygw"),
+        f"--port={NODE}:{STORE}",
+        "--health=/health",
+        "--quiet",
+        "posix",
+        str(place.store),
+    ]
     return [
         Program("etcd", 1, etcd),
         Program("containerd", 1, ["containerd", "--config", str(settings / "containerd.toml")]),
@@ -165,7 +201,15 @@ def programs(place: Place, binaries: Path, traefik: str) -> list[Program]:
         Program("rollouts", 2, rollouts),
         Program("gateway", 2, gateway),
         Program("prometheus", 2, prometheus),
+        # System V's shared memory outlives its processes, but not a namespace of theirs.
+        Program("database", 2, ["unshare", "--ipc", "--", *as_owner(*postgres)]),
+        # Its keys stand in a file that others can't read, and not in the supervisor's.
+        Program("store", 2, ["sh", "-c", 'set -a; . "$0"; exec "$@"', str(place.accounts / "store.env"), *store]),
     ]
+
+
+def _options(**values: object) -> list[str]:
+    return [word for name, value in values.items() for word in ("-c", f"{name}={value}")]
 
 
 def supervisor(place: Place, listed: list[Program]) -> str:

@@ -1,6 +1,7 @@
 """``python -m toolchain.images COMMAND``: make images, and print one JSON object about what was made. Progress is said on standard error.
 
 ``release --lock FILE --source DIR --layout DIR --name NAME [--label KEY=VALUE]...``: a release's image
+``packages --lock FILE --layout DIR --name NAME``: an image that holds a lock's Python packages and nothing else
 ``sizes --layout DIR --name NAME``: its layers, stored and unpacked
 ``refresh``: take Debian's packages of today for the next base image
 """
@@ -32,6 +33,11 @@ def main(arguments: list[str]) -> int:
             if image is None:
                 raise SetupError(f"{options.layout}: there is no whole image named {options.name}")
             print(json.dumps(release.sizes(layout, image)))
+        elif options.command == "packages":
+            below, image = runtime.prepare(cache, options.lock.read_text(encoding="utf-8"), scripts=())
+            layout = Layout(options.layout)
+            layout.take(below, image.blobs)
+            print(json.dumps({"digest": layout.add(options.name, [], onto=image, config={}, history=[]).digest}))
         else:
             lock = options.lock.read_text(encoding="utf-8")
             labels = dict(label.split("=", 1) for label in options.label)
@@ -57,6 +63,10 @@ def _read(arguments: list[str]) -> argparse.Namespace:
     made.add_argument("--layout", type=Path, required=True)
     made.add_argument("--name", required=True)
     made.add_argument("--label", action="append", default=[], metavar="KEY=VALUE")
+    bare = commands.add_parser("packages", help="an image of Python packages alone")
+    bare.add_argument("--lock", type=Path, required=True)
+    bare.add_argument("--layout", type=Path, required=True)
+    bare.add_argument("--name", required=True)
     looked = commands.add_parser("sizes", help="an image's layers")
     looked.add_argument("--layout", type=Path, required=True)
     looked.add_argument("--name", required=True)

@@ -17,7 +17,7 @@ from toolchain import ROOT, SetupError
 from toolchain.cluster import NODE, PODS, Place, binaries, objects, packages, settings, static_image
 
 PLACE = Place(Path("/checkout/.cluster"))
-PROGRAMS = settings.programs(PLACE, Path("/programs"), "/environment/bin/traefik")
+PROGRAMS = settings.programs(PLACE, Path("/programs"), "/environment/bin/traefik", Path("/postgresql/bin"))
 FILES = settings.files(PLACE, PROGRAMS)
 
 
@@ -105,8 +105,8 @@ def test_a_static_program_becomes_the_same_image_each_time(tmp_path: Path) -> No
 
 def test_packages_that_are_missing_are_named_where_there_is_no_apt(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packages, "PATH", "/nowhere")
-    monkeypatch.setattr(packages, "PLUGINS", "/nowhere/bridge")
-    assert packages.missing() == [*packages.PROGRAMS.values(), packages.PLUGINS_PACKAGE]
+    monkeypatch.setattr(packages, "FILES", {"nowhere/bridge": "plugins", "nowhere/*/postgres": "database"})
+    assert packages.missing() == [*packages.PROGRAMS.values(), "plugins", "database"]
     with pytest.raises(SetupError, match=r"etcd-server.*no apt-get.*Do: install them"):
         packages.prepare()
 

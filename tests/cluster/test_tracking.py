@@ -1,0 +1,286 @@
+"""MLflow's server on the real cluster: two pods on PostgreSQL and an S3 store behind the gateway, and what happens when parts go away."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import json
+import os
+import re
+import shutil
+import ssl
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.clustered import CLUSTER, GATEWAY_PORT, NODE, ClusterStack
+from tests.laptop import ROOT, wait_until
+from toolchain.cluster import Place
+from toolchain.cluster.node import Node
+from toolchain.cluster.packages import database_programs
+from toolchain.cluster.tracking import documents
+
+pytestmark = pytest.mark.timeout(600)
+
+
+@dataclass
+class Tracked:
+    """A stack whose MLflow has a namespace, a database, a bucket and a path on the gateway of its own, all of one name."""
+
+    stack: ClusterStack
+    name: str
+
+    @property
+    def account(self) -> dict[str, str]:
+        return dict(json.loads((Place().accounts / "users.json").read_text()))
+
+    @property
+    def bucket(self) -> Path:
+        return Place().store / self.name
+
+    def ask(self, method: str, path: str, *, user: tuple[str, str] | None = None, body: Any = None, host: str = "") -> tuple[int, bytes]:
+        """One request through the gateway, to a path below the server's own."""
+        context = ssl.create_default_context(cafile=str(CLUSTER / "pki" / "ca.crt"))
+        connection = http.client.HTTPSConnection(NODE, GATEWAY_PORT, timeout=30, context=context)
+        headers = {"Content-Type": "application/json", **({"Host": host} if host else {})}
+        if user is not None:
+            headers["Authorization"] = "Basic " + base64.b64encode(":".join(user).encode()).decode()
+        try:
+            connection.request(method, f"/{self.name}{path}", None if body is None else json.dumps(body), headers)
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        finally:
+            connection.close()
+
+    def enter(self, method: str, path: str, *, body: Any = None) -> tuple[int, bytes]:
+        """The same with the account."""
+        return self.ask(method, path, user=(self.account["username"], self.account["password"]), body=body)
+
+    def client(self, code: str) -> str:
+        """Run a few lines with MLflow's own client, told where the server is as a step of a release is told."""
+        told = (
+            "import json, os; from pathlib import Path; from infra.config import load; from pipelines.tracking import use\n"
+            "use(Path.cwd(), 'cluster', load(Path.cwd(), 'cluster'))\n"
+            "import mlflow; client = mlflow.MlflowClient()\n"
+        )
+        environment = {**self.stack.environment, "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2"}
+        command = [sys.executable, "-W", "ignore", "-c", told + textwrap.dedent(code)]
+        done = subprocess.run(command, cwd=self.stack.root, env=environment, text=True, capture_output=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def sql(self, statement: str, database: str = "") -> str:
+        """What PostgreSQL answers to the server's own user."""
+        password = json.loads((Place().accounts / "database.json").read_text())["password"]
+        where = f"host={NODE} user=mlflow dbname={database or self.name} sslmode=verify-full sslrootcert={CLUSTER / 'pki' / 'ca.crt'}"
+        command = [str(database_programs() / "psql"), where, "--no-psqlrc", "--tuples-only", "--no-align", f"--command={statement}"]
+        done = subprocess.run(command, env={**os.environ, "PGPASSWORD": password}, text=True, capture_output=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def kubectl(self, *arguments: str, text: str | None = None, check: bool = True) -> str:
+        command = ["kubectl", f"--kubeconfig={Place().kubeconfig}", f"--namespace={self.name}", *arguments]
+        done = subprocess.run(command, input=text, text=True, capture_output=True, check=False)
+        assert done.returncode == 0 or not check, f"{arguments}: {done.stderr}"
+        return done.stdout
+
+    def pods(self) -> list[dict[str, Any]]:
+        found = json.loads(self.kubectl("get", "pods", "--selector=app.kubernetes.io/name=mlflow", "--output=json"))["items"]
+        return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
+
+    def ready(self) -> int:
+        """How many pods are ready."""
+        return sum(
+            each["type"] == "Ready" and each["status"] == "True" for pod in self.pods() for each in pod["status"].get("conditions", [])
+        )
+
+
+@pytest.fixture(scope="module")
+def tracked(cluster: Node, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tracked]:
+    """A stack with two pods of MLflow that start at once on an empty database, and no model served."""
+    stack = ClusterStack.make(tmp_path_factory.mktemp("tracked"))
+    made = Tracked(stack, f"{stack.namespace}-mlflow")
+    document = yaml.safe_load((ROOT / "Pulumi.cluster.yaml").read_text(encoding="utf-8"))
+    tracking = document["config"]["mldelivery:kubernetes"]["tracking"]
+    tracking |= {"url": f"https://{NODE}:{GATEWAY_PORT}/{made.name}", "namespace": made.name, "replicas": 2}
+    tracking["account"] = str(Place().accounts / "users.json")
+    tracking["database"]["name"], tracking["artifacts"]["bucket"] = made.name, made.name
+    stack.configure({"iris": {"champion": "none"}})
+    written = yaml.safe_load(stack.config.read_text(encoding="utf-8"))
+    written["config"]["mldelivery:kubernetes"]["tracking"] = tracking
+    stack.config.write_text(yaml.safe_dump(written, sort_keys=False), encoding="utf-8")
+    made.bucket.mkdir(mode=0o700)
+    made.sql(f'CREATE DATABASE "{made.name}"', database="mlflow")
+    made.kubectl("apply", "--server-side", "--filename=-", text=documents(Place(), made.name))
+    try:
+        assert cluster.programs()["store"][0] == "RUNNING"
+        out = stack.ok("up", "--stack", stack.stack)
+        assert f"MLflow     https://{NODE}:{GATEWAY_PORT}/{made.name}/" in out
+        yield made
+        stack.destroy()
+        # The Secrets in it were not the stack's.
+        assert "mlflow-users" in made.kubectl("get", "secrets", "--output=name")
+        assert not made.kubectl("get", "deployments,ingressroutes,services", "--output=name")
+    finally:
+        made.kubectl("delete", "namespace", made.name, "--wait=true", check=False)
+        shutil.rmtree(made.bucket)
+        made.sql(f'DROP DATABASE "{made.name}" WITH (FORCE)', database="mlflow")
+
+
+def test_both_pods_run_confined_and_the_second_up_changes_nothing(tracked: Tracked) -> None:
+    assert tracked.ready() == 2
+    labels = json.loads(tracked.kubectl("get", "namespace", tracked.name, "--output=json"))["metadata"]["labels"]
+    assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
+    for pod in tracked.pods():
+        # Whatever the order in which both asked for it, one migration was made at a time, and none failed.
+        (migration,) = pod["status"]["initContainerStatuses"]
+        assert migration["restartCount"] == 0 and migration["state"]["terminated"]["exitCode"] == 0
+        assert "@sha256:" in pod["spec"]["containers"][0]["image"]
+    name = tracked.pods()[0]["metadata"]["name"]
+    probe = "import os; print(os.getuid(), os.path.exists('/var/run/secrets/kubernetes.io')); open('/opt/server/x', 'w')"
+    command = ["kubectl", f"--kubeconfig={Place().kubeconfig}", f"--namespace={tracked.name}", "exec", name, "--container=mlflow", "--"]
+    done = subprocess.run([*command, "python", "-c", probe], text=True, capture_output=True, check=False)
+    assert done.stdout == "10001 False\n" and "Read-only file system" in done.stderr
+    tracked.stack.has_no_changes()
+
+
+def test_no_password_is_in_the_state_or_in_the_configuration(tracked: Tracked) -> None:
+    passwords = [json.loads((Place().accounts / f"{name}.json").read_text())["password"] for name in ("users", "database")]
+    passwords += [line.partition("=")[2] for line in (Place().accounts / "store.env").read_text().split()]
+    assert len(passwords) == 4 and all(len(each) >= 20 for each in passwords)
+    files = [path for path in tracked.stack.store.rglob("*") if path.is_file() and "images" not in path.parts and path.suffix == ".json"]
+    assert any(path.name == "cluster.json" for path in files)
+    texts = [path.read_text(errors="replace") for path in [*files, *tracked.stack.root.glob("Pulumi.*.yaml")]]
+    texts.append(tracked.kubectl("get", "pods,deployments,configmaps,middlewares,ingressroutes", "--output=yaml"))
+    assert not [each for each in passwords for text in texts if each in text]
+
+
+def routes() -> list[tuple[str, str]]:
+    """Method and path of every route of MLflow's server, of both of its applications."""
+    code = """
+        import json, os
+        os.environ["_MLFLOW_SERVER_SERVE_ARTIFACTS"] = "true"
+        from mlflow.server.fastapi_app import app
+        from mlflow.server import app as flask
+        found = {(method, str(rule)) for rule in flask.url_map.iter_rules() for method in rule.methods}
+        found |= {(method, route.path) for route in app.routes for method in getattr(route, "methods", None) or ()}
+        print(json.dumps(sorted(found)))
+    """
+    environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", textwrap.dedent(code)], env=environment, text=True, capture_output=True, check=True
+    )
+    return [(method, re.sub(r"<[^>]+>|\{[^}]+\}", "1", path)) for method, path in json.loads(done.stdout.splitlines()[-1])]
+
+
+def test_no_route_answers_without_the_account(tracked: Tracked) -> None:
+    asked = [*routes(), ("GET", "/metrics"), ("GET", "/nothing"), ("GET", ""), ("GET", "//health"), ("GET", "/static-files/../health")]
+    paths = {path for _, path in asked}
+    for path in ("/health", "/version", "/graphql", "/api/2.0/mlflow/runs/create", "/api/3.0/mlflow/server-info", "/ajax-api/3.0/jobs/"):
+        assert path in paths, path
+    assert any("mlflow-artifacts" in path for path in paths) and len(asked) > 300
+    stranger = ("mlflow", "wrong")
+    for user in (None, stranger):
+        opened = {(method, path): status for method, path in asked if (status := tracked.ask(method, path, user=user)[0]) != 401}
+        assert opened == {}
+    assert tracked.enter("GET", "/version") == (200, b"3.17.2")
+
+
+def test_people_get_its_pages(tracked: Tracked) -> None:
+    status, page = tracked.enter("GET", "/")
+    script = re.search(rb'src="(static-files/[^"]+\.js)"', page)
+    assert status == 200 and script
+    assert tracked.enter("GET", f"/{script[1].decode()}")[0] == 200
+    # Without the slash a browser would look for it beside, not below.
+    assert tracked.enter("GET", "")[0] in (301, 302, 307, 308)
+
+
+def test_another_host_is_refused(tracked: Tracked) -> None:
+    user = (tracked.account["username"], tracked.account["password"])
+    assert tracked.ask("GET", "/version", user=user, host="evil.test")[0] == 404
+    address = json.loads(tracked.kubectl("get", "service", "mlflow", "--output=json"))["spec"]["clusterIP"]
+    path = "/api/2.0/mlflow/experiments/search?max_results=1"
+
+    def status(host: str) -> int:
+        connection = http.client.HTTPConnection(address, 80, timeout=10)
+        connection.request("GET", path, headers={"Host": host})
+        try:
+            return connection.getresponse().status
+        finally:
+            connection.close()
+
+    assert status(f"mlflow.{tracked.name}.svc") == 200
+    assert status("evil.test") == status(address) == 403
+
+
+def test_no_job_can_be_handed_in_and_no_assistant_runs(tracked: Tracked) -> None:
+    status, said = tracked.enter("POST", "/ajax-api/3.0/jobs/", body={"job_name": "invoke_scorer", "params": {}})
+    assert status >= 400 and b"MLFLOW_SERVER_ENABLE_JOB_EXECUTION" in said, said
+    assert tracked.enter("GET", "/ajax-api/3.0/mlflow/assistant/config")[0] == 403
+
+
+def test_a_run_with_an_artifact_is_in_the_database_and_in_the_store_and_comes_back(tracked: Tracked) -> None:
+    code = """
+        mlflow.set_experiment("first")
+        with mlflow.start_run() as run:
+            mlflow.log_metric("accuracy", 0.75)
+            mlflow.log_text("what was seen", "notes/words.txt")
+        found = client.get_run(run.info.run_id)
+        text = mlflow.artifacts.load_text(found.info.artifact_uri + "/notes/words.txt")
+        print(json.dumps([run.info.run_id, found.data.metrics, found.info.artifact_uri, text]))
+    """
+    run, metrics, place, text = json.loads(tracked.client(code).splitlines()[-1])
+    assert metrics == {"accuracy": 0.75} and text == "what was seen"
+    # The client knows the server alone: it has no key of the store.
+    assert place.startswith("mlflow-artifacts:/")
+    assert tracked.sql(f"SELECT value FROM metrics WHERE run_uuid = '{run}'") == "0.75"
+    (stored,) = tracked.bucket.rglob("words.txt")
+    assert run in stored.parts and stored.read_text() == "what was seen"
+
+
+def test_a_release_of_the_stack_is_registered_there(tracked: Tracked) -> None:
+    out = tracked.stack.ok("release", "iris", "--stack", tracked.stack.stack)
+    assert "MLflow version 1 is released" in out, out
+    code = """
+        found = client.get_model_version("iris", "1")
+        mlflow.artifacts.download_artifacts(artifact_uri=client.get_model_version_download_uri("iris", "1"), dst_path="downloaded")
+        print(json.dumps([found.tags["mldelivery.state"], sorted(path.name for path in Path("downloaded").rglob("*.skops"))]))
+    """
+    state, files = json.loads(tracked.client(code).splitlines()[-1])
+    assert state == "released" and files == ["model.skops"]
+    assert not (tracked.stack.store / "mlflow").exists()
+    assert "nothing changed" in tracked.stack.ok("release", "iris", "--stack", tracked.stack.stack)
+
+
+def test_pods_that_are_killed_lose_nothing(tracked: Tracked) -> None:
+    before = tracked.sql("SELECT count(*) FROM runs")
+    tracked.kubectl("delete", "pods", "--selector=app.kubernetes.io/name=mlflow", "--grace-period=0", "--force")
+    wait_until(lambda: tracked.ready() == 2, seconds=120, what="two new pods are ready")
+    assert tracked.sql("SELECT count(*) FROM runs") == before != "0"
+    code = 'found = client.search_runs([client.get_experiment_by_name("first").experiment_id])[0]\n' + (
+        'print(mlflow.artifacts.load_text(found.info.artifact_uri + "/notes/words.txt"))'
+    )
+    assert tracked.client(code).splitlines()[-1] == "what was seen"
+
+
+def test_without_its_database_it_is_not_ready_and_with_it_it_is_again(tracked: Tracked, cluster: Node) -> None:
+    cluster.stop("database")
+    try:
+        wait_until(lambda: tracked.ready() == 0, seconds=60, what="no pod is ready")
+        # Said at once, and still to nobody without an account.
+        assert tracked.enter("GET", "/version")[0] == 503
+        assert tracked.ask("GET", "/version")[0] == 401
+    finally:
+        cluster.start("database")
+    wait_until(lambda: tracked.ready() == 2, seconds=60, what="both pods are ready again")
+    assert tracked.enter("GET", "/version")[0] == 200
+    # A restart would not have mended it.
+    assert [each["restartCount"] for pod in tracked.pods() for each in pod["status"]["containerStatuses"]] == [0, 0]
+    assert "first" in tracked.client("print([each.name for each in client.search_experiments()])")
