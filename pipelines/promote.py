@@ -114,7 +114,7 @@ def prepare(root: Path, stack: str, config: StackConfig) -> None:
         make_first_releases(root, stack, config)
     if config.kubernetes is not None:
         push_images(root, stack, config, config.kubernetes)
-        tracking.prepare_image(root, stack, config)
+        tracking.prepare_image(root, config)
 
 
 def make_first_releases(root: Path, stack: str, config: StackConfig) -> None:

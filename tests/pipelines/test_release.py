@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import shutil
+import sqlite3
+from pathlib import Path
+
+import pytest
 
 from infra import release
 from pipelines.run import plan
@@ -40,6 +46,23 @@ def test_mlflow_has_the_run_and_a_released_version(laboratory: Laboratory) -> No
     assert version["release"] == "1"
     assert version["snapshot"] == record.snapshot.digest
     assert version["record"] == record.digest
+
+
+def test_a_version_of_another_run_in_another_mlflow_is_left_alone(
+    laboratory: Laboratory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path / "other.db"
+    shutil.copyfile(laboratory.store / "mlflow" / "mlflow.db", other)
+    with contextlib.closing(sqlite3.connect(other)) as connection, connection:
+        connection.execute("UPDATE model_versions SET run_id = 'another'")
+        connection.execute("UPDATE model_version_tags SET value = 'candidate' WHERE key = 'mldelivery.state'")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{other}")
+    assert laboratory.main() == 0
+    said = capfd.readouterr().err
+    assert "it was registered elsewhere" in said and "nothing changed since release 1" in said
+    with contextlib.closing(sqlite3.connect(other)) as connection:
+        states = connection.execute("SELECT value FROM model_version_tags WHERE key = 'mldelivery.state'").fetchall()
+    assert states == [("candidate",)]
 
 
 def test_with_nothing_changed_nothing_is_made(laboratory: Laboratory) -> None:

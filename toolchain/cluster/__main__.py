@@ -68,7 +68,8 @@ def _up(place: Place, built: Path) -> None:
     place.folder.mkdir(parents=True, exist_ok=True)
     pki.make(place)
     if node.running(place) is None:
-        tracking.make(place)
+        tracking.make_accounts(place)
+        tracking.make_folders(place)
     listed = settings.programs(place, built, str(Path(sys.prefix) / "bin" / "traefik"), packages.database_programs())
     texts = {place.settings / name: text for name, text in settings.files(place, listed).items()}
     if node.running(place) is None:

@@ -26,12 +26,16 @@ MLFLOW = "mlflow"
 """The database, its user, the bucket, and the account of people and pipelines."""
 
 
-def make(place: Place) -> None:
-    """Write the accounts and the folders that the node's programs start from; nothing where they are there already."""
+def make_accounts(place: Place) -> None:
+    """Write the passwords; nothing where they are there already."""
     place.accounts.mkdir(parents=True, exist_ok=True, mode=0o700)
     for name in ("database", "users"):
         _once(place.accounts / f"{name}.json", json.dumps({"username": MLFLOW, "password": secrets.token_urlsafe(32)}))
     _once(place.accounts / "store.env", f"ROOT_ACCESS_KEY_ID={secrets.token_hex(10)}\nROOT_SECRET_ACCESS_KEY={secrets.token_urlsafe(32)}\n")
+
+
+def make_folders(place: Place) -> None:
+    """Make the folders that the database and the store start from."""
     # A bucket is a folder.
     (place.store / MLFLOW).mkdir(parents=True, exist_ok=True, mode=0o700)
     place.database.mkdir(exist_ok=True, mode=0o700)

@@ -27,7 +27,7 @@ def _certificate(place: Place, name: str) -> x509.Certificate:
     return x509.load_pem_x509_certificate((place.pki / f"{name}.crt").read_bytes())
 
 
-@pytest.mark.parametrize("name", [*pki.CLIENTS, "apiserver", "gateway-server", "kubelet-server"])
+@pytest.mark.parametrize("name", [*pki.CLIENTS, "apiserver", "gateway-server", "kubelet-server", "database"])
 def test_every_certificate_is_the_authoritys(place: Place, name: str) -> None:
     certificate, authority = _certificate(place, name), _certificate(place, "ca")
     certificate.verify_directly_issued_by(authority)
