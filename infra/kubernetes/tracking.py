@@ -41,7 +41,7 @@ CA_FOLDER = "/etc/database"
 MIGRATE = f"""\
 import subprocess, sys
 import psycopg
-with psycopg.connect(sys.argv[1].replace("+psycopg", ""), connect_timeout=10) as lock:
+with psycopg.connect(sys.argv[1].replace("+psycopg", "")) as lock:
     lock.execute("SELECT pg_advisory_lock(hashtext('{MLFLOW} migration'))")
     sys.exit(subprocess.run([sys.executable, "-m", "{MLFLOW}", "db", "upgrade", sys.argv[1]]).returncode)
 """
@@ -189,7 +189,9 @@ def command(tracking: TrackingConfig) -> list[str]:
 def database_uri(tracking: TrackingConfig) -> str:
     """The database as SQLAlchemy names it; user, password and TLS come from PG* variables."""
     database = tracking.database
-    return f"postgresql+psycopg://{database.host}:{database.port}/{database.name}"
+    # A database that vanished without a word is noticed in seconds, and the next connection may find the one that took over.
+    patience = "connect_timeout=5&tcp_user_timeout=10000"
+    return f"postgresql+psycopg://{database.host}:{database.port}/{database.name}?{patience}"
 
 
 def service_names(tracking: TrackingConfig) -> list[str]:
@@ -236,8 +238,6 @@ def _environment(tracking: TrackingConfig) -> list[Manifest]:
     plain = {
         "PGSSLMODE": database.ssl_mode,
         **({"PGSSLROOTCERT": f"{CA_FOLDER}/ca.crt"} if _has_ca(tracking) else {}),
-        # A database that vanished without a word is noticed by the next request.
-        "PGCONNECT_TIMEOUT": "5",
         "AWS_DEFAULT_REGION": artifacts.region,
         **({"MLFLOW_S3_ENDPOINT_URL": artifacts.endpoint} if artifacts.endpoint else {}),
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
