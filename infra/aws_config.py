@@ -79,8 +79,9 @@ class NetworkConfig(Section):
 
     @model_validator(mode="after")
     def _fits(self) -> NetworkConfig:
-        if not 16 <= ipaddress.ip_network(self.cidr).prefixlen <= 20:
-            raise ValueError("cidr must be a /16 to /20: three private networks of nodes and pods are cut from it")
+        cidr = ipaddress.ip_network(self.cidr)
+        if cidr.version != 4 or not 16 <= cidr.prefixlen <= 20:
+            raise ValueError("cidr must be an IPv4 network of /16 to /20: private networks of nodes and pods are cut from it")
         if self.nat == "none" and self.endpoints != "all":
             raise ValueError("without a NAT gateway the cluster reaches AWS by endpoints alone: endpoints: all")
         return self

@@ -57,10 +57,7 @@ def declare(config: StackConfig, stack: str) -> None:
     workflows = Workflows("workflows", aws, by_aws)
     Budget("budget", aws, by_aws)
 
-    if cluster is None:
-        inside, before = kubernetes_provider(kubernetes.kubeconfig, kubernetes.context), []
-    else:
-        inside, before = _into(cluster, aws, kubernetes, workflows, boundary, by_aws)
+    inside, before = _into(cluster, aws, kubernetes, workflows, boundary, by_aws)
     platform = Platform(
         "platform",
         PlatformArgs(kubernetes=kubernetes, provider=inside, gateway_service=gateway_service(aws)),
@@ -118,14 +115,16 @@ def _cluster(
 
 
 def _into(
-    cluster: Cluster | ExistingCluster,
+    cluster: Cluster | ExistingCluster | None,
     aws: AwsConfig,
     kubernetes: KubernetesConfig,
     workflows: Workflows,
     boundary: Boundary,
     by_aws: pulumi.ResourceOptions,
 ) -> tuple[pulumi.ProviderResource, list[pulumi.Resource]]:
-    """Who may enter an EKS cluster, what its pods may do on AWS, the provider that enters it after both, and what it must have first."""
+    """The provider that enters the cluster, after it is known who may and what its pods may do on AWS; and what pods of ours wait for."""
+    if cluster is None:
+        return kubernetes_provider(kubernetes.kubeconfig, kubernetes.context), []
     namespaces = [kubernetes.namespace, PLATFORM_NAMESPACE]
     entries = ClusterAccessArgs(aws=aws, cluster=cluster.name, workflows=workflows, namespaces=namespaces)
     access = ClusterAccess("cluster-access", entries, by_aws)

@@ -56,11 +56,10 @@ class Bucket(pulumi.ComponentResource):
         )
         s3.BucketOwnershipControls(name, bucket=made.id, rule={"object_ownership": "BucketOwnerEnforced"}, opts=child)
         versioned = s3.BucketVersioning(name, bucket=made.id, versioning_configuration={"status": "Enabled"}, opts=child)
-        default = {"sse_algorithm": "aws:kms", "kms_master_key_id": args.key_arn} if args.key_arn else {"sse_algorithm": "AES256"}
         s3.BucketServerSideEncryptionConfiguration(
             name,
             bucket=made.id,
-            rules=[{"apply_server_side_encryption_by_default": default, "bucket_key_enabled": args.key_arn is not None}],
+            rules=[_encryption(args)],
             opts=child,
         )
         after_version = pulumi.ResourceOptions(parent=self, depends_on=[versioned])
@@ -108,6 +107,15 @@ def tls_only(bucket: str) -> list[Statement]:
             condition={"NumericLessThan": {"s3:TlsVersion": "1.2"}},
         ),
     ]
+
+
+def _encryption(args: BucketArgs) -> s3.BucketServerSideEncryptionConfigurationRuleArgs:
+    default = s3.BucketServerSideEncryptionConfigurationRuleApplyServerSideEncryptionByDefaultArgs(
+        sse_algorithm="AES256" if args.key_arn is None else "aws:kms", kms_master_key_id=args.key_arn
+    )
+    return s3.BucketServerSideEncryptionConfigurationRuleArgs(
+        apply_server_side_encryption_by_default=default, bucket_key_enabled=args.key_arn is not None
+    )
 
 
 def _lifecycle(args: BucketArgs) -> s3.BucketLifecycleConfigurationRuleArgsDict:

@@ -52,12 +52,12 @@ class Cluster(pulumi.ComponentResource):
             name=aws.name,
             version=config.version,
             role_arn=control.arn,
-            vpc_config={
-                "subnet_ids": args.subnet_ids,
-                "endpoint_private_access": True,
-                "endpoint_public_access": bool(config.public_cidrs),
-                "public_access_cidrs": list(config.public_cidrs) or None,
-            },
+            vpc_config=eks.ClusterVpcConfigArgs(
+                subnet_ids=args.subnet_ids,
+                endpoint_private_access=True,
+                endpoint_public_access=bool(config.public_cidrs),
+                public_access_cidrs=list(config.public_cidrs) or None,
+            ),
             access_config={"authentication_mode": "API", "bootstrap_cluster_creator_admin_permissions": False},
             encryption_config={"provider": {"key_arn": args.secrets_key_arn}, "resources": ["secrets"]},
             enabled_cluster_log_types=list(LOGS),
@@ -66,9 +66,9 @@ class Cluster(pulumi.ComponentResource):
             deletion_protection=aws.protect,
             bootstrap_self_managed_addons=False,
             # Auto Mode: EKS wants all three on, or none.
-            compute_config={"enabled": True, "node_pools": list(AUTO_POOLS), "node_role_arn": node.arn} if is_auto else None,
-            kubernetes_network_config={"elastic_load_balancing": {"enabled": True}} if is_auto else None,
-            storage_config={"block_storage": {"enabled": True}} if is_auto else None,
+            compute_config=_nodes(node) if is_auto else None,
+            kubernetes_network_config=_balancers() if is_auto else None,
+            storage_config=_disks() if is_auto else None,
             opts=pulumi.ResourceOptions(parent=self, protect=aws.protect, depends_on=[logs, *control.ready, *node.ready]),
         )
         if is_auto:
@@ -100,3 +100,17 @@ def existing_cluster(aws: AwsConfig, opts: pulumi.InvokeOptions) -> ExistingClus
         kubeconfig=kubeconfig(aws.region, found.name, found.endpoint, found.certificate_authorities[0]),
         security_group_id=found.vpc_config.cluster_security_group_id,
     )
+
+
+def _nodes(role: Role) -> eks.ClusterComputeConfigArgs:
+    return eks.ClusterComputeConfigArgs(enabled=True, node_pools=list(AUTO_POOLS), node_role_arn=role.arn)
+
+
+def _balancers() -> eks.ClusterKubernetesNetworkConfigArgs:
+    return eks.ClusterKubernetesNetworkConfigArgs(
+        elastic_load_balancing=eks.ClusterKubernetesNetworkConfigElasticLoadBalancingArgs(enabled=True)
+    )
+
+
+def _disks() -> eks.ClusterStorageConfigArgs:
+    return eks.ClusterStorageConfigArgs(block_storage=eks.ClusterStorageConfigBlockStorageArgs(enabled=True))

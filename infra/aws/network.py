@@ -190,6 +190,6 @@ def cut(cidr: str, zones: int) -> Cut:
     >>> cut("10.0.0.0/16", 2)
     Cut(private=('10.0.0.0/18', '10.0.64.0/18'), public=('10.0.192.0/22', '10.0.196.0/22'))
     """
-    quarters = list(ipaddress.ip_network(cidr).subnets(prefixlen_diff=2))
+    quarters = list(ipaddress.IPv4Network(cidr).subnets(prefixlen_diff=2))
     small = list(quarters[3].subnets(prefixlen_diff=4))
     return Cut(tuple(map(str, quarters[:zones])), tuple(map(str, small[:zones])))

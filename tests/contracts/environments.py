@@ -13,7 +13,7 @@ from infra.aws.iam import Statement
 from tests.unit.aws.declared import Registered
 
 COST_TAGS = {"project", "environment", "owner", "cost-center"}
-STATEFUL = {
+STATEFUL: dict[str, dict[str, Any]] = {
     "aws:s3/bucket:Bucket": {"forceDestroy": False},
     "aws:rds/instance:Instance": {"deletionProtection": True, "skipFinalSnapshot": False},
     "aws:eks/cluster:Cluster": {"deletionProtection": True},
@@ -25,7 +25,7 @@ STATEFUL = {
 POLICIES = ("policy", "assumeRolePolicy")
 SECRET_KEY = re.compile(r"password|passphrase|token|secret|private.?key|access.?key", re.IGNORECASE)
 SECRET_VALUE = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY|\bAKIA[0-9A-Z]{16}\b")
-NAMES_ONLY = re.compile(r"arn|kms|name|ref$|^manage", re.IGNORECASE)
+NAMES_ONLY = re.compile(r"arn|kms|name|ref$|^manage|^httpTokens$", re.IGNORECASE)
 """Keys that hold a secret's name or a switch, not the secret."""
 
 READS = re.compile(r"^[a-z0-9-]+:(Describe|List|Get)\w*\*?$")

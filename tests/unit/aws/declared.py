@@ -72,7 +72,7 @@ class _Monitor(MockMonitor):
     """Keeps what the mocks are not told."""
 
     def RegisterResource(self, request: Any) -> Any:  # noqa: N802 - the engine's name
-        response = super().RegisterResource(request)
+        response = super().RegisterResource(request)  # type: ignore[no-untyped-call]
         if isinstance(self.mocks, Declared) and request.type != "pulumi:pulumi:Stack":
             self.mocks.resources.append(
                 Registered(

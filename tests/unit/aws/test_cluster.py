@@ -124,11 +124,14 @@ def test_kubectl_reads_the_kubeconfig(tmp_path: Any) -> None:
 
     path = tmp_path / "kubeconfig"
     path.write_text(document("eu-central-1", "mldelivery-dev", "https://cluster.test", "Q0E="))
-    contexts, current = kubernetes.config.list_kube_config_contexts(str(path))
+    contexts, current = kubernetes.config.list_kube_config_contexts(str(path))  # type: ignore[no-untyped-call]
     assert current["name"] == "mldelivery-dev" and len(contexts) == 1
 
 
-@pytest.mark.parametrize("kubeconfig", [Unknown(), document("eu-central-1", "dev", "https://nobody.test", "Q0E=")])
+UNKNOWN = Unknown()  # type: ignore[no-untyped-call]
+
+
+@pytest.mark.parametrize("kubeconfig", [UNKNOWN, document("eu-central-1", "dev", "https://nobody.test", "Q0E=")])
 def test_a_preview_asks_nothing_of_a_cluster_that_the_same_stack_makes(kubeconfig: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any) -> None:
         raise AssertionError("the cluster was asked")

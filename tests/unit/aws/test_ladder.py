@@ -179,7 +179,7 @@ def test_only_what_the_clusters_own_account_proves_goes_on_record(
 ) -> None:
     monkeypatch.setattr("pipelines.kubeconfig.ensure_kubeconfig", lambda *_: None)
     monkeypatch.setattr(served, "connect", lambda *_: None)
-    monkeypatch.setattr(served.ledger, "read", lambda *_: account)
+    monkeypatch.setattr("infra.kubernetes.ledger.read", lambda *_: account)
     monkeypatch.setattr(StackConfig, "store", lambda *_: tmp_path)
     written = served.record_served(tmp_path, "staging", config("staging"))
     assert [path.name for path in written] == (["5.yaml"] if is_noted else [])
