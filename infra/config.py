@@ -323,26 +323,35 @@ def parse(values: Mapping[str, Any], *, file: str) -> StackConfig:
     Raises ConfigError for the first value that does not fit, naming file, key, value and what is allowed.
     """
     try:
-        config = StackConfig.model_validate(values)
+        if values.get("target") == "eks" and "aws" in values:
+            values = {**values, "kubernetes": _on_aws(values)}
+        return StackConfig.model_validate(values)
     except ValidationError as error:
         raise _first_problem(error, file) from None
-    if config.aws is not None and config.kubernetes is None:
-        return config.model_copy(update={"kubernetes": cluster_on(config.aws)})
-    return config
 
 
-def cluster_on(aws: AwsConfig) -> KubernetesConfig:
-    """An environment's cluster as the target kubernetes sees it: all of its platform comes from charts, so that its addresses are known."""
+def _on_aws(values: Mapping[str, Any]) -> Any:
+    """The section ``kubernetes`` of an environment on AWS: what it says itself, and for all else what the environment makes.
+
+    All of the platform comes from charts, so that its addresses are known.
+    """
+    given = values.get("kubernetes")
+    try:
+        aws = AwsConfig.model_validate(values["aws"])
+    except ValidationError:
+        # The section's own mistakes are told with those of the whole.
+        return given
+    if aws.cluster.compute == "elsewhere" or not isinstance(given, (Mapping, type(None))):
+        return given
     platform = "mldelivery-platform.svc.cluster.local"
-    return KubernetesConfig.model_validate(
-        {
-            "kubeconfig": f".local/kubeconfig/{aws.cluster_name}",
-            "platform": "charts",
-            "registry": aws.registry_url,
-            "prometheus": f"http://prometheus-server.{platform}",
-            "gateway": {"url": f"https://{aws.gateway.host}", "internal-url": f"http://traefik-internal.{platform}:8082"},
-        }
-    )
+    made = {
+        "kubeconfig": f".local/kubeconfig/{aws.cluster_name}",
+        "platform": "charts",
+        "registry": aws.registry_url,
+        "prometheus": f"http://prometheus-server.{platform}",
+        "gateway": {"url": f"https://{aws.gateway.host}", "internal-url": f"http://traefik-internal.{platform}:8082"},
+    }
+    return {**made, **(given or {})}
 
 
 def load(root: Path, stack: str) -> StackConfig:

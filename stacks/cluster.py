@@ -10,9 +10,7 @@ from infra.config import StackConfig, file_name
 from infra.errors import ConfigError
 from infra.kubernetes.objects import provider
 from infra.kubernetes.platform import Platform, PlatformArgs
-from infra.kubernetes.tracking import Tracking, TrackingArgs
-from infra.tracking import image_in_use
-from stacks.models import Place, serve
+from stacks.models import Place, serve, track
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -30,11 +28,8 @@ def declare(config: StackConfig) -> None:
         )
     cluster = provider(config.kubernetes.kubeconfig, config.kubernetes.context)
     platform = Platform("platform", PlatformArgs(kubernetes=config.kubernetes, provider=cluster))
-    tracking = config.kubernetes.tracking
-    if tracking is not None:
-        image = image_in_use(config.kubernetes, config.store(ROOT), file=file)
-        Tracking("tracking", TrackingArgs(kubernetes=config.kubernetes, tracking=tracking, image=image, provider=cluster))
-        pulumi.export("mlflow", tracking.url)
-    serve(config, Place(stack="cluster", root=ROOT, kubernetes=config.kubernetes, provider=cluster, platform=platform))
+    place = Place(stack="cluster", root=ROOT, kubernetes=config.kubernetes, provider=cluster, platform=platform)
+    track(config, place)
+    serve(config, place)
     pulumi.export("gateway", config.kubernetes.gateway.url)
     pulumi.export("namespace", config.kubernetes.namespace)

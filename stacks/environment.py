@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pulumi
 
+from infra.aws import roles
 from infra.aws.access import Boundary, ClusterAccess, ClusterAccessArgs, Workflows, WorkloadRoles, WorkloadRolesArgs
 from infra.aws.budget import Budget
 from infra.aws.cluster import Cluster, ClusterArgs, ExistingCluster, existing_cluster
@@ -23,7 +24,7 @@ from infra.config import KubernetesConfig, StackConfig, file_name
 from infra.errors import ConfigError
 from infra.kubernetes.objects import provider as kubernetes_provider
 from infra.kubernetes.platform import PLATFORM_NAMESPACE, Platform, PlatformArgs
-from stacks.models import Place, serve
+from stacks.models import Place, serve, track
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -53,7 +54,7 @@ def declare(config: StackConfig, stack: str) -> None:
         by_aws,
     )
     if aws.registry.made_here:
-        Registry("registry", RegistryArgs(aws=aws, key_arn=keys.data, models=list(config.models)), by_aws)
+        Registry("registry", RegistryArgs(aws=aws, key_arn=keys.data, images=[*config.models, roles.TRACKING_ACCOUNT]), by_aws)
     workflows = Workflows("workflows", aws, by_aws)
     Budget("budget", aws, by_aws)
 
@@ -64,13 +65,15 @@ def declare(config: StackConfig, stack: str) -> None:
         pulumi.ResourceOptions(depends_on=before),
     )
     kubeconfig = cluster.kubeconfig if cluster else None
-    serve(config, Place(stack=stack, root=ROOT, kubernetes=kubernetes, provider=inside, platform=platform, kubeconfig=kubeconfig))
+    place = Place(stack=stack, root=ROOT, kubernetes=kubernetes, provider=inside, platform=platform, kubeconfig=kubeconfig)
+    track(config, place)
+    serve(config, place)
 
     pulumi.export("gateway", kubernetes.gateway.url)
     pulumi.export("registry", kubernetes.registry)
     pulumi.export("buckets", {purpose: bucket.bucket for purpose, bucket in storage.buckets.items()})
     pulumi.export("roles", {"deploy": workflows.deploy.arn, "preview": workflows.preview.arn})
-    # What MLflow is told: a host, and the name of the secret that holds its account. Its artifacts are in the bucket of that name.
+    # What the section kubernetes.tracking is told: a host, and the secret whose account the Kubernetes Secret must hold.
     pulumi.export("database", {"host": database.host, "port": database.port, "name": database.database, "secret": database.secret_arn})
 
 
@@ -128,10 +131,11 @@ def _into(
     namespaces = [kubernetes.namespace, PLATFORM_NAMESPACE]
     entries = ClusterAccessArgs(aws=aws, cluster=cluster.name, workflows=workflows, namespaces=namespaces)
     access = ClusterAccess("cluster-access", entries, by_aws)
-    pods = WorkloadRolesArgs(aws=aws, cluster=cluster.name, boundary=boundary.arn)
-    roles = WorkloadRoles("workload-roles", pods, by_aws)
+    tracking = kubernetes.tracking.namespace if kubernetes.tracking else roles.TRACKING_NAMESPACE
+    pods = WorkloadRolesArgs(aws=aws, cluster=cluster.name, tracking_namespace=tracking, boundary=boundary.arn)
+    workloads = WorkloadRoles("workload-roles", pods, by_aws)
     pulumi.export("cluster", cluster.name)
-    inside = kubernetes_provider(cluster.kubeconfig, None, pulumi.ResourceOptions(depends_on=[access, roles]))
+    inside = kubernetes_provider(cluster.kubeconfig, None, pulumi.ResourceOptions(depends_on=[access, workloads]))
     if isinstance(cluster, ExistingCluster):
         return inside, []
     return inside, [ClusterDefaults("cluster-defaults", ClusterDefaultsArgs(aws=aws, provider=inside))]

@@ -1,4 +1,4 @@
-"""The models of a stack that runs in a cluster, each with its Rollouts and its route."""
+"""What a stack runs in its cluster: MLflow's server, and the models, each with its Rollouts and its route."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import pulumi
 from infra.config import KubernetesConfig, StackConfig, file_name
 from infra.kubernetes.model_server import ModelServer, ModelServerArgs
 from infra.kubernetes.platform import Platform
+from infra.kubernetes.tracking import Tracking, TrackingArgs
 from infra.ladder import climbed
 from infra.records import records_in_use
+from infra.tracking import image_in_use
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +29,17 @@ class Place:
     provider: pulumi.ProviderResource
     platform: Platform
     kubeconfig: pulumi.Input[str] | None = None
+
+
+def track(config: StackConfig, place: Place) -> None:
+    """Declare MLflow's server where config asks for one. Raises ConfigError where it has no image."""
+    tracking = place.kubernetes.tracking
+    if tracking is not None:
+        image = image_in_use(place.kubernetes, config.store(place.root), file=file_name(place.stack))
+        args = TrackingArgs(kubernetes=place.kubernetes, tracking=tracking, image=image, provider=place.provider)
+        # Its way in is an object of a kind that the gateway brings.
+        Tracking("tracking", args, pulumi.ResourceOptions(depends_on=place.platform.ready))
+        pulumi.export("mlflow", tracking.url)
 
 
 def serve(config: StackConfig, place: Place) -> None:

@@ -86,10 +86,11 @@ class ClusterAccess(pulumi.ComponentResource):
 
 @dataclass(frozen=True, kw_only=True)
 class WorkloadRolesArgs:
-    """The environment's config, its cluster, and the boundary of its roles."""
+    """The environment's config, its cluster, the namespace of MLflow's pods, and the boundary of roles."""
 
     aws: AwsConfig
     cluster: pulumi.Input[str]
+    tracking_namespace: str
     boundary: pulumi.Input[str]
 
 
@@ -103,7 +104,7 @@ class WorkloadRoles(pulumi.ComponentResource):
         eks.PodIdentityAssociation(
             f"{name}-tracking",
             cluster_name=args.cluster,
-            namespace=roles.TRACKING_NAMESPACE,
+            namespace=args.tracking_namespace,
             service_account=roles.TRACKING_ACCOUNT,
             role_arn=tracking.arn,
             opts=pulumi.ResourceOptions(parent=self, depends_on=tracking.ready),

@@ -1,4 +1,4 @@
-"""The image registry that all environments share: one repository for each model, whose images never change once they are pushed."""
+"""The image registry that all environments share: one repository for each kind of image, which never change once they are pushed."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from infra.aws_config import AwsConfig
 
 @dataclass(frozen=True, kw_only=True)
 class RegistryArgs:
-    """The environment's config, the key of its data, and the names of its models."""
+    """The environment's config, the key of its data, and the names of the images: one for each model, and MLflow's."""
 
     aws: AwsConfig
     key_arn: pulumi.Input[str]
-    models: Sequence[str]
+    images: Sequence[str]
 
 
 class Registry(pulumi.ComponentResource):
-    """Repositories ``mldelivery/<model>`` in this account. ECR refuses to delete one that holds images, so that none of prod's is lost."""
+    """Repositories ``mldelivery/<image>`` in this account. ECR refuses to delete one that holds images, so that none of prod's is lost."""
 
     def __init__(self, name: str, args: RegistryArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("mldelivery:aws:Registry", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        for model in args.models:
+        for image in args.images:
             repository = ecr.Repository(
-                f"{name}-{model}",
-                name=f"mldelivery/{model}",
+                f"{name}-{image}",
+                name=f"mldelivery/{image}",
                 image_tag_mutability="IMMUTABLE",
                 image_scanning_configuration={"scan_on_push": True},
                 encryption_configurations=[{"encryption_type": "KMS", "kms_key": args.key_arn}],
@@ -40,14 +40,14 @@ class Registry(pulumi.ComponentResource):
                 opts=pulumi.ResourceOptions(parent=self, protect=args.aws.protect),
             )
             ecr.LifecyclePolicy(
-                f"{name}-{model}",
+                f"{name}-{image}",
                 repository=repository.name,
                 policy=json.dumps(lifecycle(args.aws.registry.keep_images)),
                 opts=child,
             )
             if args.aws.registry.pullers:
                 ecr.RepositoryPolicy(
-                    f"{name}-{model}", repository=repository.name, policy=policy([pulls(args.aws.registry.pullers)]), opts=child
+                    f"{name}-{image}", repository=repository.name, policy=policy([pulls(args.aws.registry.pullers)]), opts=child
                 )
         self.register_outputs({})
 

@@ -10,7 +10,7 @@ from infra.aws_config import AwsConfig
 OIDC_HOST = "token.actions.githubusercontent.com"
 TRACKING_ACCOUNT = "mlflow"
 TRACKING_NAMESPACE = "mldelivery-tracking"
-"""The Kubernetes ServiceAccount that MLflow's pods run as, and its namespace."""
+"""The Kubernetes ServiceAccount that MLflow's pods run as (its image is called so, too), and its namespace where config names no other."""
 
 
 def all_roles(aws: AwsConfig) -> dict[str, RoleSpec]:

@@ -53,3 +53,20 @@ def test_a_model_adds_few_resources(cloud: Declared, tmp_path: Path, record: Rel
     without = len(declared("prod").resources)
     added = len(declare(cloud, "prod", models={"iris": {"champion": 5}}).resources) - without
     assert added <= 25, added
+
+
+def test_mlflow_runs_there_when_it_is_told_where_its_database_is(cloud: Declared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(environment, "ROOT", tmp_path)
+    tracking = {
+        "url": "https://models.example.com/mlflow",
+        "image": "mlflow@sha256:" + "c" * 64,
+        "database": {"host": "database.test", "secret": "mlflow-database", "ca-config-map": "rds-ca"},
+        "artifacts": {"bucket": "mldelivery-prod-artifacts-111122223333"},
+    }
+    declare(cloud, "prod", kubernetes={"tracking": tracking})
+    pod = cloud.named("Deployment", "mlflow-deployment")["spec"]["template"]["spec"]
+    assert pod["containers"][0]["image"].startswith("111122223333.dkr.ecr.eu-central-1.amazonaws.com/mldelivery/mlflow@sha256:")
+    told = cloud.named("PodIdentityAssociation", "workload-roles-tracking")
+    assert (told["namespace"], told["serviceAccount"]) == ("mldelivery-tracking", pod["serviceAccountName"])
+    order = [each.name for each in cloud.resources]
+    assert order.index("traefik") < order.index("mlflow-deployment")

@@ -70,7 +70,7 @@ def test_prods_database_outlives_a_zone_and_a_mistake() -> None:
 
 def test_one_stack_makes_the_registry_and_all_pull_from_it() -> None:
     cloud = declared("dev", aws={"registry": {"pullers": ["222233334444"]}}, models={"docs-router": {"champion": "none"}})
-    assert {each.inputs["name"] for each in cloud.of("Repository")} == {"mldelivery/iris", "mldelivery/docs-router"}
+    assert {each.inputs["name"] for each in cloud.of("Repository")} == {"mldelivery/iris", "mldelivery/docs-router", "mldelivery/mlflow"}
     found = cloud.named("Repository", "registry-iris")
     assert found["imageTagMutability"] == "IMMUTABLE" and found["imageScanningConfiguration"] == {"scanOnPush": True}
     assert found["forceDelete"] is False and found["encryptionConfigurations"][0]["encryptionType"] == "KMS"
