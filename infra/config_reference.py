@@ -99,7 +99,7 @@ RULES = """\
 - The gateway's, the dashboard's and MLflow's port differ from each other and from the 900 ports that begin at `servers`.
 - `cpu-limit-millis` is at least `cpu-millis`, and `autoscale.maximum` at least `replicas`.
 - The target `kubernetes` needs a section `kubernetes`. The target `eks` needs a section `aws`, and no other target has one. What its
-  section `kubernetes` does not say comes from the environment that the stack makes; with `aws.cluster.compute: elsewhere` it says all of it.
+  section `kubernetes` does not say comes from what the stack makes; with `aws.cluster.compute: elsewhere` it says all of it.
 - Networks that may reach a cluster's API are never everybody. Without a NAT gateway the endpoints are `all`.
 - A network that exists is given in one way: ids, another stack, or a Terraform state.
 - MLflow's server has another namespace than the stack. `ssl-mode: verify-full` needs a `ca-config-map`, and no other mode has one.
