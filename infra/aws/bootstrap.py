@@ -6,12 +6,9 @@ Once for an account and region, whose stacks share them. Every step may be repea
 from __future__ import annotations
 
 import argparse
-import json
-import shutil
-import subprocess
 import sys
-from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from infra.aws import names
 from infra.aws.bucket import tls_only
@@ -22,24 +19,32 @@ from infra.errors import ConfigError, DeliveryError, PlatformError
 
 ROOT = Path(__file__).resolve().parents[2]
 ALIAS = f"alias/{names.STATE_PREFIX}"
-
-Run = Callable[[Sequence[str]], str | None]
-"""Runs one command of the AWS command line: what it prints, or None where it says that there is no such thing."""
+OLD_VERSIONS_DAYS = 365
 
 
-def bootstrap(aws: AwsConfig, run: Run) -> None:
+def bootstrap(aws: AwsConfig) -> None:
     """Make the key and the bucket, or bring them in line. Raises PlatformError for another account's login, or what AWS refuses."""
-    account = run(["sts", "get-caller-identity", "--query", "Account"])
-    if json.loads(account or "null") != aws.account:
+    import boto3
+    import botocore.exceptions
+
+    try:
+        session = boto3.Session(region_name=aws.region)
+        account = session.client("sts").get_caller_identity()["Account"]
+        if account != aws.account:
+            raise PlatformError(
+                "this login is to another account",
+                where="AWS",
+                got=account,
+                allowed=aws.account,
+                act="choose the account's profile: export AWS_PROFILE=…",
+            )
+        _bucket(aws, _key(aws, session.client("kms")), session.client("s3"))
+    except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
         raise PlatformError(
-            "this login is to another account",
-            where="aws sts get-caller-identity",
-            got=json.loads(account or "null"),
-            allowed=aws.account,
-            act="choose the account's profile: export AWS_PROFILE=…",
-        )
-    key_arn = _key(aws, run)
-    _bucket(aws, key_arn, run)
+            f"AWS refuses: {error}",
+            where=f"account {aws.account}",
+            act="mend what it says (aws sso login), then run the same command again",
+        ) from None
 
 
 def next_steps(aws: AwsConfig, stack: str) -> str:
@@ -61,7 +66,7 @@ def main(arguments: list[str]) -> int:
         aws = load(ROOT, stack).aws
         if aws is None:
             raise ConfigError("is no environment on AWS", where=f"{file_name(stack)}: mldelivery:target", allowed="eks")
-        bootstrap(aws, _aws_in(aws.region))
+        bootstrap(aws)
     except DeliveryError as error:
         print(error, file=sys.stderr)
         return 1
@@ -69,65 +74,46 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _key(aws: AwsConfig, run: Run) -> str:
-    found = run(["kms", "describe-key", "--key-id", ALIAS])
-    if found is None:
-        tags = [f"TagKey={key},TagValue={value}" for key, value in _tags(aws).items()]
-        made = run(["kms", "create-key", "--description", "State of Pulumi's stacks", "--tags", *tags])
-        key_id = str(json.loads(made or "{}")["KeyMetadata"]["KeyId"])
-        run(["kms", "create-alias", "--alias-name", ALIAS, "--target-key-id", key_id])
-        found = made
-    metadata = json.loads(found or "{}")["KeyMetadata"]
-    run(["kms", "enable-key-rotation", "--key-id", metadata["KeyId"]])
-    return str(metadata["Arn"])
+def _key(aws: AwsConfig, kms: Any) -> str:
+    try:
+        found = kms.describe_key(KeyId=ALIAS)["KeyMetadata"]
+    except kms.exceptions.NotFoundException:
+        tags = [{"TagKey": key, "TagValue": value} for key, value in _tags(aws).items()]
+        found = kms.create_key(Description="State of Pulumi's stacks", Tags=tags)["KeyMetadata"]
+        kms.create_alias(AliasName=ALIAS, TargetKeyId=found["KeyId"])
+    kms.enable_key_rotation(KeyId=found["KeyId"])
+    return str(found["Arn"])
 
 
-def _bucket(aws: AwsConfig, key_arn: str, run: Run) -> None:
+def _bucket(aws: AwsConfig, key_arn: str, s3: Any) -> None:
+    import botocore.exceptions
+
     name = names.state_bucket(aws.account, aws.region)
-    place = ["--bucket", name, "--expected-bucket-owner", aws.account]
-    if run(["s3api", "head-bucket", *place]) is None:
+    ours = {"Bucket": name, "ExpectedBucketOwner": aws.account}
+    try:
+        s3.head_bucket(**ours)
+    except botocore.exceptions.ClientError as error:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] != 404:
+            raise
         # The oldest region has no name of its own here.
-        where = [] if aws.region == "us-east-1" else ["--create-bucket-configuration", f"LocationConstraint={aws.region}"]
-        run(["s3api", "create-bucket", "--bucket", name, "--object-ownership", "BucketOwnerEnforced", *where])
+        where = {} if aws.region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": aws.region}}
+        s3.create_bucket(Bucket=name, ObjectOwnership="BucketOwnerEnforced", **where)
     closed = dict.fromkeys(("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"), True)
+    s3.put_public_access_block(**ours, PublicAccessBlockConfiguration=closed)
+    s3.put_bucket_versioning(**ours, VersioningConfiguration={"Status": "Enabled"})
     default = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key_arn}
-    encryption = {"Rules": [{"ApplyServerSideEncryptionByDefault": default, "BucketKeyEnabled": True}]}
-    old = {"ID": "old", "Status": "Enabled", "Filter": {}, "NoncurrentVersionExpiration": {"NoncurrentDays": 365}}
-    tagging = {"TagSet": [{"Key": key, "Value": value} for key, value in _tags(aws).items()]}
-    for part, option, document in (
-        ("public-access-block", "--public-access-block-configuration", closed),
-        ("bucket-versioning", "--versioning-configuration", {"Status": "Enabled"}),
-        ("bucket-encryption", "--server-side-encryption-configuration", encryption),
-        ("bucket-policy", "--policy", json.loads(policy(tls_only(name)))),
-        ("bucket-lifecycle-configuration", "--lifecycle-configuration", {"Rules": [old]}),
-        ("bucket-tagging", "--tagging", tagging),
-    ):
-        run(["s3api", f"put-{part}", *place, option, json.dumps(document)])
+    rule = {"ApplyServerSideEncryptionByDefault": default, "BucketKeyEnabled": True}
+    s3.put_bucket_encryption(**ours, ServerSideEncryptionConfiguration={"Rules": [rule]})
+    s3.put_bucket_policy(**ours, Policy=policy(tls_only(name)))
+    ends = {"NoncurrentDays": OLD_VERSIONS_DAYS}
+    old = {"ID": "old", "Status": "Enabled", "Filter": {"Prefix": ""}, "NoncurrentVersionExpiration": ends}
+    s3.put_bucket_lifecycle_configuration(**ours, LifecycleConfiguration={"Rules": [old]})
+    s3.put_bucket_tagging(**ours, Tagging={"TagSet": [{"Key": key, "Value": value} for key, value in _tags(aws).items()]})
 
 
 def _tags(aws: AwsConfig) -> dict[str, str]:
     """All environments of the account share it, so that it is no environment's."""
     return {key: value for key, value in names.tags(aws).items() if key not in (names.ENVIRONMENT_TAG, "managed-by")}
-
-
-def _aws_in(region: str) -> Run:
-    program = shutil.which("aws")
-    if program is None:
-        raise PlatformError("aws is not on PATH", act="install the AWS command line, version 2")
-
-    def run(arguments: Sequence[str]) -> str | None:
-        command = [program, "--region", region, "--output", "json", "--no-cli-pager", *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode == 0:
-            return done.stdout
-        said = done.stderr.strip()
-        if any(word in said for word in ("(404)", "NoSuchBucket", "NotFoundException")):
-            return None
-        raise PlatformError(
-            f"AWS refuses: {said}", where=f"aws {' '.join(arguments[:2])}", act="mend what it says, then run the same command again"
-        )
-
-    return run
 
 
 if __name__ == "__main__":

@@ -2,117 +2,107 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator
+from typing import Any
 
+import boto3
 import pytest
+from moto import mock_aws
+from moto.core.models import DEFAULT_ACCOUNT_ID
 
 from infra.aws import bootstrap
 from infra.aws_config import AwsConfig
 from infra.errors import PlatformError
 from tests.unit.aws.declared import config_of
 
-BUCKET = "mldelivery-state-111122223333-eu-central-1"
+REGION = "eu-central-1"
+BUCKET = f"mldelivery-state-{DEFAULT_ACCOUNT_ID}-{REGION}"
 
 
-class Account:
-    """As much of AWS as the command asks."""
-
-    def __init__(self, number: str = "111122223333") -> None:
-        self.number, self.has_key, self.has_bucket = number, False, False
-        self.asked: list[list[str]] = []
-
-    def __call__(self, arguments: Sequence[str]) -> str | None:
-        self.asked.append(list(arguments))
-        key = json.dumps({"KeyMetadata": {"KeyId": "k-1", "Arn": "arn:aws:kms:eu-central-1:111122223333:key/k-1"}})
-        match arguments[1]:
-            case "get-caller-identity":
-                return json.dumps(self.number)
-            case "describe-key":
-                return key if self.has_key else None
-            case "create-key":
-                self.has_key = True
-                return key
-            case "head-bucket":
-                return "" if self.has_bucket else None
-            case "create-bucket":
-                self.has_bucket = True
-        return ""
-
-    def document(self, command: str) -> dict[str, object]:
-        """The last option of a command, which is JSON."""
-        return dict(json.loads(next(each for each in self.asked if each[1] == command)[-1]))
+@pytest.fixture
+def simulated(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An empty account, in this process."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "simulated")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "simulated")
+    with mock_aws():
+        yield
 
 
-def aws() -> AwsConfig:
-    found = config_of("dev").aws
+def aws(**changes: str) -> AwsConfig:
+    found = config_of("dev", aws={"account": DEFAULT_ACCOUNT_ID, **changes}).aws
     assert found is not None
     return found
 
 
-def test_a_fresh_account_gets_a_key_and_a_closed_bucket() -> None:
-    account = Account()
-    bootstrap.bootstrap(aws(), account)
-    assert ["kms", "create-alias", "--alias-name", "alias/mldelivery-state", "--target-key-id", "k-1"] in account.asked
-    assert ["kms", "enable-key-rotation", "--key-id", "k-1"] in account.asked
-    made = next(each for each in account.asked if each[1] == "create-bucket")
-    assert BUCKET in made and "LocationConstraint=eu-central-1" in made
-    assert set(account.document("put-public-access-block").values()) == {True}
-    assert account.document("put-bucket-versioning") == {"Status": "Enabled"}
-    encryption = str(account.document("put-bucket-encryption"))
-    assert "aws:kms" in encryption and "key/k-1" in encryption
-    assert "aws:SecureTransport" in str(account.document("put-bucket-policy"))
+def client(service: str) -> Any:
+    return boto3.client(service, region_name=REGION)
 
 
-def test_a_second_time_nothing_is_made() -> None:
-    account = Account()
-    bootstrap.bootstrap(aws(), account)
-    account.asked.clear()
-    bootstrap.bootstrap(aws(), account)
-    assert not [each[1] for each in account.asked if each[1].startswith("create-")]
-    assert "put-bucket-policy" in [each[1] for each in account.asked]
+def aliases() -> list[str]:
+    return [each["TargetKeyId"] for each in client("kms").list_aliases()["Aliases"] if each["AliasName"] == "alias/mldelivery-state"]
 
 
+@pytest.mark.usefixtures("simulated")
+def test_a_fresh_account_gets_a_key_that_rotates_and_a_closed_bucket() -> None:
+    bootstrap.bootstrap(aws())
+    [key] = aliases()
+    assert client("kms").get_key_rotation_status(KeyId=key)["KeyRotationEnabled"] is True
+    s3 = client("s3")
+    assert s3.get_bucket_location(Bucket=BUCKET)["LocationConstraint"] == REGION
+    assert set(s3.get_public_access_block(Bucket=BUCKET)["PublicAccessBlockConfiguration"].values()) == {True}
+    assert s3.get_bucket_versioning(Bucket=BUCKET)["Status"] == "Enabled"
+    [rule] = s3.get_bucket_encryption(Bucket=BUCKET)["ServerSideEncryptionConfiguration"]["Rules"]
+    assert rule["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"] == "aws:kms"
+    assert rule["ApplyServerSideEncryptionByDefault"]["KMSMasterKeyID"].endswith(key)
+    assert "aws:SecureTransport" in s3.get_bucket_policy(Bucket=BUCKET)["Policy"]
+    assert {each["Key"] for each in s3.get_bucket_tagging(Bucket=BUCKET)["TagSet"]} == {"project", "owner", "cost-center"}
+
+
+@pytest.mark.usefixtures("simulated")
+def test_a_second_time_nothing_is_made_and_what_was_loosened_is_closed() -> None:
+    bootstrap.bootstrap(aws())
+    before, s3 = aliases(), client("s3")
+    s3.delete_public_access_block(Bucket=BUCKET)
+    # The simulator refuses everything to everybody under a policy that refuses plain HTTP.
+    s3.delete_bucket_policy(Bucket=BUCKET)
+    s3.put_object(Bucket=BUCKET, Key=".pulumi/meta.yaml", Body=b"version: 1")
+    bootstrap.bootstrap(aws())
+    assert aliases() == before and len(s3.list_buckets()["Buckets"]) == 1
+    assert s3.get_public_access_block(Bucket=BUCKET) and s3.get_bucket_policy(Bucket=BUCKET)
+    s3.delete_bucket_policy(Bucket=BUCKET)
+    assert [each["Key"] for each in s3.list_objects_v2(Bucket=BUCKET)["Contents"]] == [".pulumi/meta.yaml"]
+
+
+@pytest.mark.usefixtures("simulated")
 def test_another_accounts_login_is_refused_before_anything_is_made() -> None:
-    account = Account(number="999999999999")
     with pytest.raises(PlatformError, match="this login is to another account"):
-        bootstrap.bootstrap(aws(), account)
-    assert len(account.asked) == 1
+        bootstrap.bootstrap(aws(account="999999999999"))
+    assert not aliases() and not client("s3").list_buckets()["Buckets"]
 
 
+@pytest.mark.usefixtures("simulated")
 def test_the_oldest_region_is_not_named_when_a_bucket_is_made() -> None:
-    account = Account()
-    bootstrap.bootstrap(aws().model_copy(update={"region": "us-east-1"}), account)
-    assert not [each for each in account.asked if "LocationConstraint=us-east-1" in each]
+    bootstrap.bootstrap(aws(region="us-east-1"))
+    assert [each["Name"] for each in client("s3").list_buckets()["Buckets"]] == [f"mldelivery-state-{DEFAULT_ACCOUNT_ID}-us-east-1"]
 
 
-def program(folder: Path, body: str) -> None:
-    """A program named aws."""
-    path = folder / "aws"
-    path.write_text(f"#!/bin/sh\n{body}\n")
-    path.chmod(0o755)
-
-
-def test_the_command_says_what_aws_refuses_and_what_to_do(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_without_a_login_the_command_says_what_to_do(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert bootstrap.main(["dev"]) == 1
-    assert "aws is not on PATH" in capsys.readouterr().err
-    program(tmp_path, "echo 'Unable to locate credentials' >&2; exit 255")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "AWS_WEB_IDENTITY_TOKEN_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     assert bootstrap.main(["dev"]) == 1
     assert "AWS refuses: Unable to locate credentials" in capsys.readouterr().err
 
 
-def test_the_command_ends_with_the_next_two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    key = '{"KeyMetadata": {"KeyId": "k-1", "Arn": "arn:k-1"}}'
-    program(tmp_path, f"""case "$*" in *get-caller-identity*) echo '"111122223333"';; *describe-key*) echo '{key}';; esac""")
-    monkeypatch.setenv("PATH", str(tmp_path))
+def test_the_command_ends_with_the_next_two(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(bootstrap, "bootstrap", lambda _aws: None)
     assert bootstrap.main(["dev"]) == 0
     out = capsys.readouterr().out
-    assert f"export PULUMI_BACKEND_URL='s3://{BUCKET}?region=eu-central-1&awssdk=v2'" in out
-    assert "pulumi stack init dev --secrets-provider='awskms://alias/mldelivery-state?region=eu-central-1'" in out
+    assert f"export PULUMI_BACKEND_URL='s3://mldelivery-state-111122223333-{REGION}?region={REGION}&awssdk=v2'" in out
+    assert f"pulumi stack init dev --secrets-provider='awskms://alias/mldelivery-state?region={REGION}'" in out
 
 
 def test_a_stack_that_is_no_environment_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
