@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ class Project:
 
     folder: Path
     environment: dict[str, str]
+    stack: str = field(default="test", kw_only=True)
 
     def init(self) -> None:
         """Make the project and its stack."""
@@ -51,14 +52,14 @@ class Project:
         self, *arguments: str, command: tuple[str, ...] = ("pulumi",), environment: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [*command, *arguments, "--stack", "test", "--non-interactive"],
+            [*command, *arguments, "--stack", self.stack, "--non-interactive"],
             cwd=self.folder,
             env={**self.environment, **(environment or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=120,
+            timeout=170,
             check=False,
         )
 
@@ -81,20 +82,20 @@ class Project:
     def fails(self) -> str:
         return self.refused("up", "--yes", "--skip-preview")
 
-    def has_no_changes(self) -> None:
-        self.ok("preview", "--expect-no-changes")
+    def has_no_changes(self, *arguments: str) -> None:
+        self.ok("preview", "--expect-no-changes", *arguments)
 
-    def steps(self) -> list[dict[str, Any]]:
+    def steps(self, *arguments: str) -> list[dict[str, Any]]:
         """The steps of a preview, as the engine tells them."""
-        out = self.ok("preview", "--json")
+        out = self.ok("preview", "--json", *arguments)
         return list(json.loads(out[out.index("{") :])["steps"])
 
-    def changes(self) -> dict[str, str]:
+    def changes(self, *arguments: str) -> dict[str, str]:
         """What a preview would do, ``Type::name`` -> operation, without what stays the same and the parts of a replacement."""
         parts = ("same", "create-replacement", "delete-replaced")
         return {
             step["urn"].rsplit(":", 3)[1] + "::" + step["urn"].split("::")[-1]: step["op"]
-            for step in self.steps()
+            for step in self.steps(*arguments)
             if step["op"] not in parts
         }
 

@@ -15,7 +15,10 @@ REGION = "eu-central-1"
 ACCOUNT = "123456789012"
 SERVER = """
 import sys
+from moto.s3.models import FakeBucket
 from moto.server import ThreadedMotoServer
+# S3 turns logging on whether or not the other bucket's policy lets it deliver; moto knows only some ways to write such a policy.
+FakeBucket._log_permissions_enabled_policy = staticmethod(lambda **_: True)
 server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
 server.start()
 print(server.get_host_and_port()[1], flush=True)
@@ -42,10 +45,10 @@ class Simulator:
 
 
 @contextlib.contextmanager
-def simulator() -> Iterator[Simulator]:
+def simulator(account: str = ACCOUNT) -> Iterator[Simulator]:
     """A server for the length of a block; it ends with this process too."""
     # AWS's own policies are there as in every account; its thousands of machine images are not needed.
-    settings = {"MOTO_IAM_LOAD_MANAGED_POLICIES": "true", "MOTO_EC2_LOAD_DEFAULT_AMIS": "false"}
+    settings = {"MOTO_IAM_LOAD_MANAGED_POLICIES": "true", "MOTO_EC2_LOAD_DEFAULT_AMIS": "false", "MOTO_ACCOUNT_ID": account}
     process = subprocess.Popen(
         [sys.executable, "-c", SERVER],
         env={**os.environ, **settings},

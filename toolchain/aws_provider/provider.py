@@ -104,7 +104,7 @@ class Provider(Service[Session]):
             chosen[kind.name] = olds[kind.name] if kind.name in (olds.get(DEFAULTS) or []) else _name(request, urn.name)
         inputs = {**news, **chosen, **({DEFAULTS: sorted(chosen)} if chosen else {})}
         failures = [
-            provider_pb2.CheckFailure(property=problem.property, reason=f"{problem.words} of {urn.type}")
+            provider_pb2.CheckFailure(property=problem.property, reason=problem.words)
             for problem in found.problems(inputs)
             for problem in found.problems(inputs)
         ]
