@@ -1,6 +1,7 @@
 """A program with every resource type that the stand-in for the AWS provider knows, as an environment on AWS uses them."""
 
 import json
+from typing import Any
 
 import pulumi
 from pulumi_aws import (
@@ -29,11 +30,11 @@ account = get_caller_identity_output(opts=asked).account_id
 zones = get_availability_zones_output(state="available", opts=asked).names
 
 
-def document(*statements):
+def document(*statements: Any) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
 
 
-def trust(service):
+def trust(service: str) -> str:
     return document({"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"})
 
 

@@ -63,7 +63,7 @@ class Call:
 
     operation: str
     takes: Mapping[str, Source] = field(default_factory=dict)
-    only: str = ""
+    only: str | None = None
     when: tuple[str, Any] | None = None
 
 
@@ -148,7 +148,7 @@ class Prepared:
 
 def prepare(kind: Kind, call: Call | Read, inputs: Mapping[str, Any], facts: Mapping[str, Any]) -> Prepared:
     """The parameters of a call; ``facts`` are the resource's identity, description and place by the API's names. Raises `BadParameter`."""
-    only = set(call.only.split()) if isinstance(call, Call) and call.only else None
+    only = set(call.only.split()) if isinstance(call, Call) and call.only is not None else None
     pool = {key: value for key, value in inputs.items() if key not in UNTRANSLATED and (only is None or key in only)}
     used: set[str] = set()
     if isinstance(call, Call) and call.when is not None:

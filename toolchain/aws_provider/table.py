@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from toolchain.aws_provider.kinds import EVERYTHING, Call, Fact, Fixed, Kind, Made, Read
+from toolchain.aws_provider.kinds import EVERYTHING, Call, Fact, Fixed, Kind, Made, Read, Source
 
 MANAGED = "Managed by Pulumi"
 
@@ -81,7 +81,7 @@ def _flat(protocol: Any, low: Any, high: Any, cidr4: Any, cidr6: Any, group: Any
     return {"IpProtocol": protocol, "FromPort": low, "ToPort": high, **{key: item for key, item in found.items() if item is not None}}
 
 
-_TEMPLATE = {
+_TEMPLATE: dict[str, Source] = {
     "LaunchTemplateData": EVERYTHING,
     "LaunchTemplateData.SecurityGroupIds": "vpcSecurityGroupIds",
 }
@@ -169,7 +169,7 @@ _EC2 = {
         tagged="vpc-endpoint",
         create=Call("CreateVpcEndpoint", {"PolicyDocument": "policy"}),
         sets=(Call("ModifyVpcEndpoint", {"PolicyDocument": "policy"}, only="policy privateDnsEnabled"),),
-        delete=Call("DeleteVpcEndpoints", {"VpcEndpointIds": Fixed(["<id>"])}, only="region"),
+        delete=Call("DeleteVpcEndpoints", {"VpcEndpointIds": Fixed(["<id>"])}, only=""),
         replaces="vpcId serviceName vpcEndpointType",
         outputs={"arn": "arn:<partition>:ec2:<region>:<account>:vpc-endpoint/<VpcEndpointId>", "securityGroupIds": "Groups[].GroupId"},
     ),
@@ -185,7 +185,7 @@ _EC2 = {
             },
         ),
         result="{FlowLogId: FlowLogIds[0]}",
-        delete=Call("DeleteFlowLogs", {"FlowLogIds": Fixed(["<id>"])}, only="region"),
+        delete=Call("DeleteFlowLogs", {"FlowLogIds": Fixed(["<id>"])}, only=""),
         replaces="*",
         defaults={"maxAggregationInterval": 600},
     ),
@@ -196,8 +196,8 @@ _EC2 = {
         identity="GroupId",
         result="@",
         # EC2 gives a new group a rule that lets everything out; the official provider takes it away.
-        after=(Call("RevokeSecurityGroupEgress", {"IpPermissions": Fixed(_ALL_OUT)}, only="region"),),
-        delete=Call("DeleteSecurityGroup", only="region"),
+        after=(Call("RevokeSecurityGroupEgress", {"IpPermissions": Fixed(_ALL_OUT)}, only=""),),
+        delete=Call("DeleteSecurityGroup", only=""),
         replaces="name namePrefix description vpcId",
         name="name",
         defaults={"description": MANAGED},
@@ -215,8 +215,8 @@ _EC2 = {
         identity="GroupId",
         result="SecurityGroups[0]",
         after=(
-            Call("RevokeSecurityGroupIngress", {"IpPermissions": Fact("IpPermissions")}, only="region"),
-            Call("RevokeSecurityGroupEgress", {"IpPermissions": Fact("IpPermissionsEgress")}, only="region"),
+            Call("RevokeSecurityGroupIngress", {"IpPermissions": Fact("IpPermissions")}, only=""),
+            Call("RevokeSecurityGroupEgress", {"IpPermissions": Fact("IpPermissionsEgress")}, only=""),
         ),
         delete=None,
         replaces="vpcId",
@@ -231,7 +231,7 @@ _EC2 = {
         tagged="launch-template",
         create=Call("CreateLaunchTemplate", {"LaunchTemplateName": "name", "VersionDescription": "description", **_TEMPLATE}),
         sets=(Call("CreateLaunchTemplateVersion", {"LaunchTemplateId": Fixed("<id>"), "VersionDescription": "description", **_TEMPLATE}),),
-        delete=Call("DeleteLaunchTemplate", {"LaunchTemplateId": Fixed("<id>")}, only="region"),
+        delete=Call("DeleteLaunchTemplate", {"LaunchTemplateId": Fixed("<id>")}, only=""),
         replaces="name namePrefix",
         name="name",
         silent="updateDefaultVersion namePrefix",

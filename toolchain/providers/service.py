@@ -92,10 +92,10 @@ def answered(method: Method) -> Method:
             return method(self, request, context)
         except Partial as error:
             context.abort_with_status(_status(str(error), error.detail))
-        except (Refused, *self.refusals) as error:
-            shown = decode(properties) if properties is not None else {}
-            context.abort(grpc.StatusCode.UNKNOWN, redacted(self.words(error, request), shown))
         except Exception as error:
+            if isinstance(error, (Refused, *self.refusals)):
+                shown = decode(properties) if properties is not None else {}
+                context.abort(grpc.StatusCode.UNKNOWN, redacted(self.words(error, request), shown))
             traceback.print_exc(file=sys.stderr)
             text = f"a fault of the stand-in {self.title} provider itself: {type(error).__name__}: {error}"
             context.abort(grpc.StatusCode.INTERNAL, text)

@@ -79,9 +79,11 @@ def test_where_the_plain_name_is_a_nested_types_the_arguments_are_found() -> Non
 @pytest.mark.parametrize("token", KINDS)
 def test_each_entry_of_the_table_names_what_exists(token: str) -> None:
     kind, found = KINDS[token], schema(token)
-    more = [call for call in (kind.delete, kind.tag, kind.untag) if call is not None]
-    for call in (kind.create, *kind.sets, *kind.after, *kind.before_delete, *kind.also, *more, *([kind.read] if kind.read else [])):
-        shape = shapes.operation(kind.service, call.operation).input_shape
+    more = [call for call in (kind.delete, kind.tag, kind.untag, kind.emptying) if call is not None]
+    reads = [read for read in (kind.read, kind.contents, *kind.also) if read is not None]
+    calls: list[Call | Read] = [kind.create, *kind.sets, *kind.after, *kind.before_delete, *more, *reads]
+    for call in calls:
+        shape = shapes.operation(getattr(call, "service", "") or kind.service, call.operation).input_shape
         assert isinstance(shape, StructureShape)
         assert {name.split(".")[0] for name in call.takes} <= set(shape.members), call.operation
         named = {source for source in call.takes.values() if isinstance(source, str)} | set((getattr(call, "only", "") or "").split())
