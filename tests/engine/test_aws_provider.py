@@ -117,7 +117,8 @@ def test_the_bucket_is_encrypted_closed_versioned_locked_and_for_tls_alone(stack
     assert set(s3.get_public_access_block(**name)["PublicAccessBlockConfiguration"].values()) == {True}
     assert s3.get_bucket_versioning(**name)["Status"] == "Enabled"
     lock = s3.get_object_lock_configuration(**name)["ObjectLockConfiguration"]
-    assert lock["Rule"]["DefaultRetention"] == {"Mode": "GOVERNANCE", "Days": 30}
+    retention = lock["Rule"]["DefaultRetention"]
+    assert (retention["Mode"], retention["Days"]) == ("GOVERNANCE", 30)
     (statement,) = json.loads(s3.get_bucket_policy(**name)["Policy"])["Statement"]
     assert statement["Effect"] == "Deny" and statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
     (ends,) = s3.get_bucket_lifecycle_configuration(**name)["Rules"]
