@@ -135,7 +135,10 @@ def _new(client: Any, work: Work, snapshot: Snapshot, trained: Trained, evaluati
             pip_requirements=[f"{package}=={version(package)}" for package in ("scikit-learn", "skops", "numpy")],
         )
     _ensure_model(client, work)
-    made = client.create_model_version(name, source=info.model_uri, run_id=run.info.run_id, tags={**tags, STATE: "candidate"})
+    # A server, unlike a database, takes no model without its id.
+    made = client.create_model_version(
+        name, source=info.model_uri, run_id=run.info.run_id, model_id=info.model_id, tags={**tags, STATE: "candidate"}
+    )
     return Registered(run=run.info.run_id, version=int(made.version))
 
 

@@ -121,10 +121,12 @@ def tracked(cluster: Node, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     made.kubectl("apply", "--server-side", "--filename=-", text=documents(Place(), made.name))
     try:
         assert cluster.programs()["store"][0] == "RUNNING"
-        out = stack.ok("up", "--stack", stack.stack)
-        assert f"MLflow     https://{NODE}:{GATEWAY_PORT}/{made.name}/" in out
-        yield made
-        stack.destroy()
+        try:
+            out = stack.ok("up", "--stack", stack.stack)
+            assert f"MLflow     https://{NODE}:{GATEWAY_PORT}/{made.name}/" in out
+            yield made
+        finally:
+            stack.destroy()
         # The Secrets in it were not the stack's.
         assert "mlflow-users" in made.kubectl("get", "secrets", "--output=name")
         assert not made.kubectl("get", "deployments,ingressroutes,services", "--output=name")
@@ -167,10 +169,11 @@ def routes() -> list[tuple[str, str]]:
     code = """
         import json, os
         os.environ["_MLFLOW_SERVER_SERVE_ARTIFACTS"] = "true"
+        from fastapi.routing import iter_route_contexts
         from mlflow.server.fastapi_app import app
         from mlflow.server import app as flask
         found = {(method, str(rule)) for rule in flask.url_map.iter_rules() for method in rule.methods}
-        found |= {(method, route.path) for route in app.routes for method in getattr(route, "methods", None) or ()}
+        found |= {(method, route.path) for route in iter_route_contexts(app.routes) for method in route.methods or ()}
         print(json.dumps(sorted(found)))
     """
     environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}
@@ -223,7 +226,8 @@ def test_another_host_is_refused(tracked: Tracked) -> None:
 def test_no_job_can_be_handed_in_and_no_assistant_runs(tracked: Tracked) -> None:
     status, said = tracked.enter("POST", "/ajax-api/3.0/jobs/", body={"job_name": "invoke_scorer", "params": {}})
     assert status >= 400 and b"MLFLOW_SERVER_ENABLE_JOB_EXECUTION" in said, said
-    assert tracked.enter("GET", "/ajax-api/3.0/mlflow/assistant/config")[0] == 403
+    for method, path in (("POST", "message"), ("PUT", "config"), ("POST", "skills/install")):
+        assert tracked.enter(method, f"/ajax-api/3.0/mlflow/assistant/{path}", body={})[0] == 403
 
 
 def test_a_run_with_an_artifact_is_in_the_database_and_in_the_store_and_comes_back(tracked: Tracked) -> None:
