@@ -16,7 +16,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,7 +25,7 @@ from pipelines.failures import GateFailed, StepFailed
 
 Result = TypeVar("Result")
 
-PRELOAD = [
+PRELOAD = (
     "sklearn.linear_model",
     "sklearn.pipeline",
     "skops.io",
@@ -38,7 +38,7 @@ PRELOAD = [
     "mlflow.store.tracking.sqlalchemy_store",
     "mlflow.store.model_registry.sqlalchemy_store",
     "bentoml.bentos",
-]
+)
 
 QUIET = {
     # One thread: sums are added in one order, so the same seed gives the same model; and forking with threads is not safe.
@@ -58,11 +58,11 @@ QUIET = {
 LOG_TAIL_CHARACTERS = 400
 
 
-def prepare() -> None:
-    """Start to load the heavy packages in the background. Needs to come before numpy is loaded."""
+def prepare(preload: Sequence[str] = PRELOAD) -> None:
+    """Start to load packages in the background: all heavy ones, unless told otherwise. Needs to come before numpy is loaded."""
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
-    multiprocessing.set_forkserver_preload(PRELOAD)
+    multiprocessing.set_forkserver_preload(list(preload))
     multiprocessing.forkserver.ensure_running()
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from infra.errors import DeliveryError
+from pipelines.steps import STEPS
 
 if TYPE_CHECKING:
     from pipelines.run import Outcome
@@ -32,10 +33,14 @@ class Options:
     folders: Path
     stack: str
     image: bool
+    through: str | None
 
 
 def main(arguments: list[str]) -> int:
-    """Run the command; 0: a release exists (new or the same as before), 1: a gate or step failed, 2: the command line is wrong."""
+    """Run the command; 0: a release exists (new or the same as before), or the step of ``--through`` is done.
+
+    1: a gate or step failed, 2: the command line is wrong.
+    """
     options = _read(arguments)
     if options.stack != "local" and not options.first:
         # A stack's first releases are made before its own MLflow runs, and are tracked beside them.
@@ -97,7 +102,7 @@ def release(
         _say(f"{model} has release {have[-1]} already")
         return Outcome(load(store, model, have[-1]), is_new=False, seconds=0.0)
     until = until or (read(folder).data.first_until if first else None) or date.today()
-    against = _number(root, model, champion, stack) if have or champion else None
+    against = _number(root, store, model, champion, stack)
     outcome = make_release(root, store, folder, until=until, champion=against, force=force, image=image, say=_say)
     number = outcome.record.release
     if outcome.is_new:
@@ -107,7 +112,29 @@ def release(
     return outcome
 
 
+def _step(options: Options, model: str, through: str) -> dict[str, Any]:
+    """Run the list up to and including one step."""
+    from pipelines.model import folder_of
+    from pipelines.run import make_step
+
+    made = make_step(
+        ROOT,
+        options.store,
+        folder_of(options.folders, model),
+        through,
+        until=options.until or date.today(),
+        champion=_number(ROOT, options.store, model, options.champion, options.stack),
+        image=options.image,
+        say=_say,
+    )
+    if made:
+        _say(f"{model}: release {made.release} stands")
+    return {"model": model, "status": "done", "step": through, "release": made.release if made else None}
+
+
 def _run(options: Options, model: str) -> dict[str, Any]:
+    if options.through:
+        return _step(options, model, options.through)
     outcome = release(
         ROOT,
         model,
@@ -129,10 +156,12 @@ def _run(options: Options, model: str) -> dict[str, Any]:
     }
 
 
-def _number(root: Path, model: str, champion: str | None, stack: str) -> int | None:
+def _number(root: Path, store: Path, model: str, champion: str | None, stack: str) -> int | None:
     """The release to compare with. While a store has no release there is none, whatever the stack's file says it will be."""
+    from infra.release import numbers
+
     if champion is None:
-        return champion_of(root, model, stack)
+        return champion_of(root, model, stack) if numbers(store, model) else None
     return None if champion == "none" else int(champion)
 
 
@@ -170,6 +199,12 @@ def _read(arguments: list[str]) -> Options:
     )
     parser.add_argument("--stack", default="local", help="the stack that the release is for (default: local)")
     parser.add_argument("--image", action="store_true", help="make its image too (always so for a stack that runs in a cluster)")
+    parser.add_argument(
+        "--through",
+        choices=[step.name for step in STEPS],
+        metavar="STEP",
+        help="stop after this step; what was done before is not done again",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object on stdout at the end")
     parser.add_argument("--store", type=Path, metavar="DIR", help="where releases lie (default: where the stack's do, .local)")
     parser.add_argument("--models", type=Path, default=ROOT / "models", metavar="DIR", help="where model folders lie (default: models)")
@@ -178,6 +213,8 @@ def _read(arguments: list[str]) -> Options:
     names = [name.replace("_", "-") for name in folders]
     if not names:
         parser.error("name a model, such as: release iris")
+    if read.through and (read.force or read.first):
+        parser.error("--through goes on with what was done before: it takes neither --force nor --first")
     store, needs_image = _of_stack(read.stack)
     return Options(
         models=names,
@@ -190,6 +227,7 @@ def _read(arguments: list[str]) -> Options:
         folders=read.models.absolute(),
         stack=read.stack,
         image=read.image or needs_image,
+        through=read.through,
     )
 
 

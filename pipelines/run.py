@@ -6,7 +6,7 @@ import contextlib
 import errno
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -61,26 +61,53 @@ def make_release(
     Raises DeliveryError: ConfigError for model.yaml, GateFailed for a gate, StepFailed for a step, PlatformError when another run is at it.
     """
     started = time.monotonic()
+    with _begun(root, store, folder, until, champion, say) as run:
+        same = run.begin(force=force, image=image)
+        if same is not None:
+            run.finish(same)
+            return Outcome(same, is_new=False, seconds=time.monotonic() - started)
+        run.go_on(STEPS[-1].name, image=image)
+        recorded: Recorded = run.artifacts["recorded"]
+        return Outcome(release.load(store, run.model, recorded.release), is_new=True, seconds=time.monotonic() - started)
+
+
+def make_step(
+    root: Path,
+    store: Path,
+    folder: Path,
+    through: str,
+    *,
+    until: date,
+    champion: int | None,
+    image: bool = False,
+    say: Say = lambda _: None,
+) -> Release | None:
+    """Run the list up to and including the step named ``through``, such as for an orchestrator that runs one step at a time.
+
+    What was done is not done again; what is missing before the step is made. Returns the release that stands by then, made now or before
+    from the same things. Raises what ``make_release`` raises.
+    """
+    with _begun(root, store, folder, until, champion, say, preload=()) as run:
+        same = run.begin(force=False, image=image)
+        if same is None:
+            run.go_on(through, image=image)
+            recorded: Recorded | None = run.artifacts.get("recorded")
+            return release.load(store, run.model, recorded.release) if recorded else None
+        if through == STEPS[-1].name:
+            run.finish(same)
+        return same
+
+
+@contextlib.contextmanager
+def _begun(
+    root: Path, store: Path, folder: Path, until: date, champion: int | None, say: Say, preload: Sequence[str] = apart.PRELOAD
+) -> Iterator[_Run]:
+    """A run that nobody else disturbs. ``preload``: packages that its steps' processes start with; a single step would not use most."""
     model = read(folder)
     _check_champion(store, model.name, champion)
     work = _work(root, store, folder, model, until, champion)
     with _disk_errors(store), locked(store, model.name):
-        run = _Run(replace(work, number=_next_number(store, model.name)), say)
-        run.finish_signing()
-        snapshot = run.step(STEPS[0])
-        same = None if force else find_same(store, model.name, snapshot.digest, work.code, work.environment, image=image)
-        if same is not None:
-            run.finish(same)
-            return Outcome(same, is_new=False, seconds=time.monotonic() - started)
-        run.because(reason(store, model.name, snapshot, work.code, work.environment, image=image))
-        for step in STEPS[1:-1]:
-            if step.gives == "imaged" and not image:
-                run.artifacts["imaged"] = Imaged()
-            else:
-                run.step(step)
-        run.announce()
-        recorded: Recorded = run.artifacts["recorded"]
-        return Outcome(release.load(store, model.name, recorded.release), is_new=True, seconds=time.monotonic() - started)
+        yield _Run(replace(work, number=_next_number(store, model.name)), say, preload=preload)
 
 
 def find_same(store: Path, model: str, snapshot: str, code: str, environment: str, *, image: bool = False) -> Release | None:
@@ -125,16 +152,35 @@ def plan(root: Path, store: Path, folder: Path, *, until: date) -> str | None:
 class _Run:
     """One run: the artifacts so far, and how to get the next one."""
 
-    def __init__(self, work: Work, say: Say, *, only_looks: bool = False) -> None:
+    def __init__(self, work: Work, say: Say, *, only_looks: bool = False, preload: Sequence[str] = apart.PRELOAD) -> None:
         self.artifacts: dict[str, Any] = {}
-        self._work, self._say, self._only_looks = work, say, only_looks
+        self.model = work.model.name
+        self._work, self._say, self._only_looks, self._preload = work, say, only_looks, preload
         self._steps = Steps(work.store, work.model.name)
         self._steps.sweep()
 
-    def because(self, reason: str) -> None:
-        """Note why the release is made."""
-        self._say(f"{self._work.model.name}: release {self._work.number}, {reason}")
-        self._work = replace(self._work, reason=reason)
+    def begin(self, *, force: bool, image: bool) -> Release | None:
+        """Take the snapshot; the release that was made from the same things before, unless ``force``. None: go on."""
+        work = self._work
+        self.finish_signing()
+        snapshot = self.step(STEPS[0])
+        same = None if force else find_same(work.store, self.model, snapshot.digest, work.code, work.environment, image=image)
+        if same is None:
+            why = reason(work.store, self.model, snapshot, work.code, work.environment, image=image)
+            self._say(f"{self.model}: release {work.number}, {why}")
+            self._work = replace(work, reason=why)
+        return same
+
+    def go_on(self, through: str, *, image: bool) -> None:
+        """Run the steps after the snapshot, up to and including the one named."""
+        names = [step.name for step in STEPS]
+        for step in STEPS[1 : names.index(through) + 1]:
+            if step.gives == "imaged" and not image:
+                self.artifacts["imaged"] = Imaged()
+            elif step is STEPS[-1]:
+                self.announce()
+            else:
+                self.step(step)
 
     def step(self, step: Step) -> Any:
         """The step's artifact: found whole from before, or made now."""
@@ -198,7 +244,7 @@ class _Run:
 
     def _make(self, step: Step, key: str) -> Any:
         if not self._only_looks:
-            apart.prepare()
+            apart.prepare(self._preload)
         with self._steps.opened(step.name, key) as output:
             work = replace(self._work, output=output, place=self._steps.place(step.name, key))
             arguments = [work, *(self.artifacts[name] for name in step.needs())]

@@ -20,9 +20,9 @@ KILLS = [("snapshot", 1.0), ("validate", 0.2), ("evaluate", 0.5), ("verify", 1.5
 """After which step's line, and how many seconds later, so that the kill falls into the next step."""
 
 
-def kill_after(laboratory: Laboratory, step: str, seconds: float) -> str:
+def kill_after(laboratory: Laboratory, step: str, seconds: float, *more: str) -> str:
     """Start a run and kill it with SIGKILL some time after it said that a step was done; what it said."""
-    with subprocess.Popen(laboratory.command(), cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(laboratory.command(*more), cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         said = ""
         for line in process.stderr:
