@@ -14,7 +14,7 @@ override OFFLINE := $(value OFFLINE)
 export STACK MODEL RELEASE COMMIT FORCE UNTIL NAME KIND OFFLINE
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview promote release card new-model status logs down clean test check bench demo lock cluster cluster-down
+.PHONY: help up preview promote release card new-model status logs down clean test check bench demo lock cluster cluster-down airflow kubeflow
 .SUFFIXES:
 MAKEFLAGS += --no-builtin-rules
 
@@ -63,6 +63,13 @@ cluster: ## a real one-node Kubernetes cluster on this machine (Linux, root), fo
 
 cluster-down: ## end that cluster; nothing of it is left
 	@exec toolchain/run --without-engine python -m toolchain.cluster down
+
+airflow: ## Airflow on this machine, with a DAG for each model that makes its releases
+	@exec toolchain/run --without-engine python -m toolchain.orchestrators airflow standalone
+
+kubeflow: ## MODEL=iris [UNTIL=YYYY-MM-DD]: make a release as a Kubeflow pipeline, on this machine
+	@toolchain/require kubeflow MODEL UNTIL STACK
+	@exec toolchain/run --without-engine python -m toolchain.orchestrators kubeflow run "$$MODEL" --stack "$$STACK" $${UNTIL:+--until "$$UNTIL"}
 
 clean: ## down, then remove all that was made in this folder: .local (releases too), .venv, caches
 	@if [ -d .local ]; then toolchain/run python -m pipelines down --stack local; fi

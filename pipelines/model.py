@@ -15,6 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from infra.errors import ConfigError
 from infra.release import MODEL_NAME
+from pipelines.orchestrated import DEFAULT as DEFAULT_SCHEDULE
+from pipelines.orchestrated import cron_of
 
 KindName = Literal["tabular", "text", "regression"]
 MetricName = Literal["accuracy", "macro-f1", "log-loss", "mae", "rmse", "r2"]
@@ -167,6 +169,13 @@ class Model(_Section):
         description="How far a probability or value may be from scikit-learn's; at most a hundredth of what two answers can be apart.",
     )
     maximum_rows: int = Field(1000, gt=0, le=100_000, description="Rows in one request.")
+    schedule: str = Field(DEFAULT_SCHEDULE, description="When an orchestrator makes a release, in UTC, and whenever data arrives.")
+
+    @field_validator("schedule")
+    @classmethod
+    def _plain(cls, schedule: str) -> str:
+        cron_of(schedule)
+        return schedule
 
     @model_validator(mode="after")
     def _label_apart(self) -> Model:

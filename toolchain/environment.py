@@ -1,4 +1,4 @@
-"""The Python environment: ``.venv`` with exactly what requirements.txt and requirements-dev.txt pin, hashes checked."""
+"""The Python environments, with exactly what requirements pin, hashes checked: ``.venv``, and apart from it what conflicts with it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import hashlib
 import os
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from toolchain import SetupError
-from toolchain.process import exclusive, run, say
+from toolchain.process import cache_dir, exclusive, run, say
 
 REQUIREMENTS = ("requirements.txt", "requirements-dev.txt")
 PYTHON = ">=3.11,<3.14"
@@ -27,7 +28,19 @@ def prepare(root: Path) -> Path:
         return venv
     with exclusive(root / ".cache" / "environment.lock", "the Python environment"):
         if not is_current(venv, wanted):
-            _install(root, venv, wanted)
+            _install(root, venv, wanted, REQUIREMENTS)
+    return venv
+
+
+def apart(root: Path, name: str) -> Path:
+    """Return the environment of ``requirements/<name>.txt``, made first if need be, in the cache under the digest of what is pinned."""
+    requirements = f"requirements/{name}.txt"
+    wanted = hashlib.sha256(f"{PYTHON}\n".encode() + (root / requirements).read_bytes()).hexdigest()
+    venv = cache_dir() / "environments" / f"{name}-{wanted[:16]}"
+    if not is_current(venv, wanted):
+        with exclusive(venv.with_name(f"{name}.lock"), f"the Python environment of {name}"):
+            if not is_current(venv, wanted):
+                _install(root, venv, wanted, (requirements,))
     return venv
 
 
@@ -89,20 +102,20 @@ def _fetch_uv(root: Path, target: Path) -> str:
     )
 
 
-def _install(root: Path, venv: Path, wanted: str) -> None:
+def _install(root: Path, venv: Path, wanted: str, requirements: Sequence[str]) -> None:
     uv = find_uv(root)
     is_finished = (venv / STAMP).exists() and (venv / "bin" / "python").exists()
     if is_finished:
         (venv / STAMP).unlink()
     else:
         if venv.exists():
-            say(".venv was not finished by the last run: making it anew")
+            say(f"{venv.name} was not finished by the last run: making it anew")
         shutil.rmtree(venv, ignore_errors=True)
         try:
-            run([uv, "venv", "--quiet", "--no-project", "--python", PYTHON, str(venv)], f"making .venv with Python {PYTHON}")
+            run([uv, "venv", "--quiet", "--no-project", "--python", PYTHON, str(venv)], f"making {venv.name} with Python {PYTHON}")
         except SetupError as error:
             raise SetupError(f"{error}\n  Do: install Python 3.11, 3.12 or 3.13 so that it is on PATH, then run again.") from error
-    files = [str(root / name) for name in REQUIREMENTS]
+    files = [str(root / name) for name in requirements]
     say("installing the Python packages that the requirements pin, hashes checked")
     environ = {**os.environ, "VIRTUAL_ENV": str(venv)}
     run([uv, "pip", "sync", "--require-hashes", *files], "installing Python packages", env=environ, note=_note)

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolchain import ROOT, SetupError, chromium
+from toolchain import ROOT, SetupError, chromium, orchestrators
 from toolchain.process import say
 
 # In the order in which they run. A pattern without * is a folder that makes the phase exist.
@@ -22,6 +22,7 @@ PHASES: dict[str, tuple[str, ...]] = {
     "unit": ("tests/unit", "models/*/tests"),
     "contracts": ("tests/contracts",),
     "pipelines": ("tests/pipelines",),
+    "orchestrators": ("tests/orchestrators",),
     "serving": ("tests/serving",),
     "engine": ("tests/engine",),
     "images": ("tests/images",),
@@ -29,7 +30,7 @@ PHASES: dict[str, tuple[str, ...]] = {
     "e2e": ("tests/e2e",),
     "faults": ("tests/faults",),
 }
-SETUP = {"pipelines": chromium.prepare}
+SETUP = {"pipelines": chromium.prepare, "orchestrators": orchestrators.prepare}
 """What a phase needs beside the environment and the engine. Without it its tests fail, and say the same."""
 NO_TESTS = 5
 INTERRUPTED = (2, 130, -2)

@@ -9,7 +9,15 @@ from toolchain import ROOT, SetupError
 from toolchain.environment import find_uv
 
 # In this order: the second takes the first as a constraint.
-SOURCES = ("requirements.in", "requirements-dev.in", "toolchain/uv.in", "toolchain/engine/go.in", "requirements/tracking.in")
+SOURCES = (
+    "requirements.in",
+    "requirements-dev.in",
+    "requirements/airflow.in",
+    "requirements/kubeflow.in",
+    "requirements/tracking.in",
+    "toolchain/uv.in",
+    "toolchain/engine/go.in",
+)
 COMPILE = ("pip", "compile", "--quiet", "--universal", "--generate-hashes", "--python-version", "3.11")
 
 

@@ -24,6 +24,7 @@ def test_every_model_of_the_repository_is_right() -> None:
     ("change", "words"),
     [
         ({"gates.comparison.margn": 0.1}, ["models/iris/model.yaml: gates.comparison.margn", "unknown key 'margn'", "allowed:", "margin"]),
+        ({"schedule": "sometimes"}, ["model.yaml: schedule", "'sometimes'", "five fields of cron"]),
         ({"colour": "red"}, ["models/iris/model.yaml: colour", "unknown key", "golden"]),
         ({"holdout": 1.5}, ["model.yaml: holdout", "got:     1.5", "Share of the rows"]),
         ({"holdout": "a third"}, ["model.yaml: holdout", "'a third'"]),

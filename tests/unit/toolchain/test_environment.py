@@ -114,3 +114,22 @@ def test_both_ways_to_fetch_uv_are_named_when_neither_works(root: Path, monkeypa
     with pytest.raises(SetupError, match=r"(?s)pip install uv.*python -m venv.*Install uv"):
         environment.find_uv(root)
     assert not (root / ".cache" / "uv").exists()
+
+
+def test_what_conflicts_has_an_environment_of_its_own(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(root / "cache"))
+    pinned = root / "requirements" / "kubeflow.txt"
+    pinned.parent.mkdir()
+    pinned.write_text("kfp==1\n")
+    first = environment.apart(root, "kubeflow")
+    assert first.parent == root / "cache" / "mldelivery" / "environments"
+    assert calls(root) == ["venv --quiet", "pip sync"]
+    assert environment.apart(root, "kubeflow") == first
+    assert calls(root) == []
+    pinned.write_text("kfp==2\n")
+    assert environment.apart(root, "kubeflow") != first
+    assert calls(root) == ["venv --quiet", "pip sync"]
+    (first / environment.STAMP).unlink()
+    pinned.write_text("kfp==1\n")
+    assert environment.apart(root, "kubeflow") == first
+    assert calls(root) == ["venv --quiet", "pip sync"], "what was interrupted is made anew"
