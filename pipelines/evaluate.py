@@ -8,9 +8,10 @@ from infra.release import load as load_record
 from pipelines import detail, kinds, rows
 from pipelines.artifacts import Comparison, Evaluation, Interval, Snapshot, Trained
 from pipelines.bootstrap import LOWER_IS_BETTER, Answers, difference, interval, judge
-from pipelines.failures import GateFailed, StepFailed
+from pipelines.failures import GateFailed
 from pipelines.model import METRICS, Gates
 from pipelines.runtime import open_release
+from pipelines.snapshot import find
 from pipelines.train import load
 from pipelines.work import Work
 
@@ -56,23 +57,19 @@ def _compare(work: Work, challenger: Answers, holdout: pandas.DataFrame) -> tupl
     """The comparison, what the champion answered, and the date of the last batch that it learned from."""
     champion = work.champion or 0
     record = load_record(work.store, work.model.name, champion)
-    learned = work.store / "snapshots" / work.model.name / f"{record.snapshot.digest.removeprefix('sha256:')}.parquet"
-    if not learned.is_file():
-        raise StepFailed(
-            f"what champion {champion} was trained on is gone, so nobody can tell whether it has seen the holdout",
-            where=str(learned),
-            act="bring the snapshot back, or compare with another release: python -m pipelines release … --champion N",
-        )
+    # Without what the champion was trained on, nobody can tell whether it has seen the holdout.
+    other = ", or compare with another release: python -m pipelines release … --champion N"
+    learned = find(work.store, work.model.name, record.snapshot.digest, whose=f"champion {champion}", otherwise=other)
     _check_leak(work, f"champion {champion}", rows.part(rows.read(learned), held_out=False), holdout)
     predict, labels = open_release(work.file(record.bento.path) / "release")
     if not set(labels) <= set(work.model.output.labels):
         raise _failed(work, f"champion {champion} knows other labels", got=labels, allowed=str(work.model.output.labels))
-    other = _answers(work, predict, labels, holdout)
+    theirs = _answers(work, predict, labels, holdout)
     gate = work.model.gates.comparison
-    found = difference(gate.metric, challenger, other, work.model.training.seed)
+    found = difference(gate.metric, challenger, theirs, work.model.training.seed)
     verdict = judge(gate.metric, found, margin=gate.margin, rows=len(holdout), minimum_rows=gate.minimum_rows)
     compared = Comparison(champion=champion, metric=gate.metric, difference=found, margin=gate.margin, rows=len(holdout), verdict=verdict)
-    return compared, other, record.snapshot.last
+    return compared, theirs, record.snapshot.last
 
 
 def _decide(work: Work, comparison: Comparison | None) -> str | None:

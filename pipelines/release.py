@@ -191,7 +191,7 @@ def _read(arguments: list[str]) -> Options:
         description="Make a release: snapshot, validate, train, test, evaluate, package, register, record.",
     )
     parser.add_argument("model", nargs="*", help="folder in models/; with --first, all of them when none is named")
-    parser.add_argument("--until", type=_date, metavar="DATE", help="take the batches dated up to this day (default: today)")
+    parser.add_argument("--until", type=day, metavar="DATE", help="take the batches dated up to this day (default: today)")
     parser.add_argument("--force", action="store_true", help="make a release although nothing changed")
     parser.add_argument("--first", action="store_true", help="only for a model without any release, from its data up to 'first-until'")
     parser.add_argument(
@@ -215,7 +215,7 @@ def _read(arguments: list[str]) -> Options:
         parser.error("name a model, such as: release iris")
     if read.through and (read.force or read.first):
         parser.error("--through goes on with what was done before: it takes neither --force nor --first")
-    store, needs_image = _of_stack(read.stack)
+    store, needs_image = of_stack(read.stack)
     return Options(
         models=names,
         until=read.until,
@@ -231,7 +231,7 @@ def _read(arguments: list[str]) -> Options:
     )
 
 
-def _of_stack(stack: str) -> tuple[Path, bool]:
+def of_stack(stack: str) -> tuple[Path, bool]:
     """Where a stack's releases lie, and whether they need an image. Raises ConfigError when the stack's file is wrong."""
     if stack == "local":
         return ROOT / ".local", False
@@ -241,7 +241,8 @@ def _of_stack(stack: str) -> tuple[Path, bool]:
     return config.store(ROOT), config.target != "local"
 
 
-def _date(text: str) -> date:
+def day(text: str) -> date:
+    """A date of the command line. Raises ArgumentTypeError."""
     try:
         return date.fromisoformat(text)
     except ValueError:

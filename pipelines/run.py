@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -110,6 +111,23 @@ def _begun(
         yield _Run(replace(work, number=_next_number(store, model.name)), say, preload=preload)
 
 
+def make_again(
+    root: Path, store: Path, folder: Path, *, snapshot: Snapshot, number: int, champion: int | None, say: Say = lambda _: None
+) -> dict[str, Any]:
+    """The artifacts of a release from a snapshot that lies in the store, up to the package; nothing is registered or recorded.
+
+    Raises DeliveryError as ``make_release`` does.
+    """
+    model = read(folder)
+    work = replace(_work(root, store, folder, model, date.fromisoformat(snapshot.last), champion), number=number)
+    with _disk_errors(store), locked(store, model.name):
+        run = _Run(work, say)
+        run.artifacts["snapshot"] = snapshot
+        for step in itertools.takewhile(lambda each: each.gives != "verified", STEPS[1:]):
+            run.step(step)
+        return run.artifacts
+
+
 def find_same(store: Path, model: str, snapshot: str, code: str, environment: str, *, image: bool = False) -> Release | None:
     """The newest release that was made from the same snapshot, code (parameters are part of it) and environment; with an image if asked."""
     for number in reversed(release.numbers(store, model)):
@@ -138,15 +156,18 @@ def reason(store: Path, model: str, snapshot: Snapshot, code: str, environment: 
     return ", ".join(found) or "asked for, nothing changed"
 
 
-def plan(root: Path, store: Path, folder: Path, *, until: date) -> str | None:
-    """Why a model needs a run, or None when its newest data and code are released. Takes the snapshot, nothing else."""
+def plan(root: Path, store: Path, folder: Path, *, until: date, image: bool = False) -> str | None:
+    """Why a model needs a run, or None when a release (with ``image``, one that has an image) was made of just that data and code.
+
+    Takes the snapshot, nothing else. Raises DeliveryError as ``make_release`` does.
+    """
     model = read(folder)
     work = _work(root, store, folder, model, until, None)
     with _disk_errors(store), locked(store, model.name):
         snapshot = _Run(work, lambda _: None, only_looks=True).step(STEPS[0])
-    if find_same(store, model.name, snapshot.digest, work.code, work.environment) is not None:
+    if find_same(store, model.name, snapshot.digest, work.code, work.environment, image=image) is not None:
         return None
-    return reason(store, model.name, snapshot, work.code, work.environment)
+    return reason(store, model.name, snapshot, work.code, work.environment, image=image)
 
 
 class _Run:
@@ -329,5 +350,5 @@ def _leave_trace(work: Work) -> None:
         shutil.rmtree(kept, ignore_errors=True)
         kept.mkdir(parents=True)
         for path in work.output.iterdir():
-            if path.suffix in {".txt", ".log", ".json"}:
+            if path.suffix in {".txt", ".log", ".json", ".html"}:
                 shutil.copy2(path, kept / path.name)

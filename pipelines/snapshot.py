@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from infra.release import file_digest
 from pipelines import kinds, rows
@@ -57,6 +57,29 @@ def take_snapshot(work: Work) -> Snapshot:
     refuses.
     """
     return _freeze(work, collect(work.folder, work.model, work.until, scratch=work.output))
+
+
+def find(store: Path, model: str, digest: str, *, whose: str, otherwise: str = "") -> Path:
+    """The file of a snapshot, its content checked.
+
+    Raises StepFailed, which says ``whose`` it is and what else may be done, when it is gone or another one.
+    """
+    path = store / path_of(model, digest)
+    got = file_digest(path) if path.is_file() else "no such file"
+    if got != digest:
+        raise StepFailed(
+            f"the snapshot that {whose} was made from is gone or altered",
+            where=str(path),
+            got=got,
+            allowed=digest,
+            act=f"bring the file back{otherwise}",
+        )
+    return path
+
+
+def path_of(model: str, digest: str) -> str:
+    """Where the snapshot of a digest lies in a store."""
+    return f"snapshots/{model}/{digest.removeprefix('sha256:')}.parquet"
 
 
 def collect(folder: Path, model: Model, until: date, *, scratch: Path) -> pandas.DataFrame:
@@ -116,21 +139,33 @@ _SOURCES = {"files": _from_files, "python": _from_python}
 
 
 def _freeze(work: Work, frame: pandas.DataFrame) -> Snapshot:
-    names = list(frame[rows.BATCH].unique())
+    if frame.empty:
+        raise StepFailed(
+            "the batches that arrived hold no row",
+            where=_source(work)["source"],
+            got=f"0 rows until {work.until}",
+            allowed=f"at least {work.model.data.minimum_rows} rows (model.yaml: data.minimum-rows)",
+            act="mend the batches at their source, then run again; nothing was trained",
+        )
     draft = work.output / "snapshot.parquet"
     frame.to_parquet(draft, index=False, compression="zstd")
     digest = file_digest(draft)
-    path = f"snapshots/{work.model.name}/{digest.removeprefix('sha256:')}.parquet"
-    if not work.file(path).is_file() or file_digest(work.file(path)) != digest:
-        write_whole(work.file(path), draft.read_bytes())
+    path = work.file(path_of(work.model.name, digest))
+    if not path.is_file() or file_digest(path) != digest:
+        _write_once(path, draft.read_bytes())
     draft.unlink()
-    about = work.file(path).with_suffix(".json")
+    about = path.with_suffix(".json")
     if not about.exists():
-        place = work.model.data.batches if work.model.data.source == "files" else "data.py"
-        source = {"source": f"models/{work.folder.name}/{place}", "batches": names, "rows": len(frame), "taken-at": now()}
-        write_whole(about, json.dumps(source, indent=1).encode())
+        told = {**_source(work), "taken-at": now(), "digest": digest, "rows": len(frame), "batches": list(frame[rows.BATCH].unique())}
+        _write_once(about, json.dumps(told, indent=1).encode())
+    return described(work.model.name, digest, frame)
+
+
+def described(model: str, digest: str, frame: pandas.DataFrame) -> Snapshot:
+    """The artifact of a snapshot's rows, which are not none."""
+    names = list(frame[rows.BATCH].unique())
     return Snapshot(
-        path=path,
+        path=path_of(model, digest),
         digest=digest,
         rows=len(frame),
         holdout_rows=int(frame[rows.HOLDOUT].sum()),
@@ -138,3 +173,16 @@ def _freeze(work: Work, frame: pandas.DataFrame) -> Snapshot:
         last=names[-1].removesuffix(".csv"),
         batches=tuple(names),
     )
+
+
+def _source(work: Work) -> dict[str, Any]:
+    """Where the rows came from, and what was asked of it."""
+    if work.model.data.source == "python":
+        return {"source": f"models/{work.folder.name}/data.py", "query": f"batches(until={work.until})"}
+    return {"source": f"models/{work.folder.name}/{work.model.data.batches}", "query": f"*.csv, dated up to {work.until}"}
+
+
+def _write_once(path: Path, content: bytes) -> None:
+    """Write a file that is never changed again, and say so to whoever might try."""
+    write_whole(path, content)
+    path.chmod(0o444)

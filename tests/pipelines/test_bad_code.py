@@ -101,7 +101,7 @@ def test_a_champion_that_nobody_can_compare_with_is_refused(laboratory: Laborato
     for snapshot in (laboratory.store / "snapshots" / "iris").glob("*.parquet"):
         snapshot.unlink()
     laboratory.change("model.yaml", "C: 1.0", "C: 2.0")
-    with pytest.raises(StepFailed, match="what champion 1 was trained on is gone"):
+    with pytest.raises(StepFailed, match="the snapshot that champion 1 was made from is gone or altered"):
         laboratory.release(champion="1", until=date(2026, 10, 20))
 
 
