@@ -14,7 +14,7 @@ override OFFLINE := $(value OFFLINE)
 export STACK MODEL RELEASE COMMIT FORCE UNTIL NAME KIND OFFLINE
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview promote release card new-model status logs down clean test check bench demo lock cluster cluster-down airflow kubeflow
+.PHONY: help up preview promote release changed expectations card new-model status logs down clean test check bench demo lock cluster cluster-down airflow kubeflow
 .SUFFIXES:
 MAKEFLAGS += --no-builtin-rules
 
@@ -37,6 +37,14 @@ promote: ## MODEL=iris RELEASE=2 [COMMIT=1]: edit the number, preview, up; put t
 release: ## MODEL=iris [FORCE=1] [UNTIL=YYYY-MM-DD]: make a new release with the pipeline
 	@toolchain/require release MODEL FORCE UNTIL STACK
 	@exec toolchain/run --without-engine python -m pipelines release "$$MODEL" --stack "$$STACK" $${FORCE:+--force} $${UNTIL:+--until "$$UNTIL"}
+
+changed: ## [MODEL=iris]: which models need a release, and why: new data, new code, a new environment
+	@toolchain/require changed STACK $${MODEL:+MODEL}
+	@exec toolchain/run --without-engine python -m pipelines changed --stack "$$STACK" $${MODEL:+"$$MODEL"}
+
+expectations: ## MODEL=iris [UNTIL=YYYY-MM-DD]: what data must be like, made anew from the data of now; read it, then commit it
+	@toolchain/require expectations MODEL UNTIL
+	@exec toolchain/run --without-engine python -m pipelines expectations "$$MODEL" $${UNTIL:+--until "$$UNTIL"}
 
 card: ## MODEL=iris RELEASE=2: where the page with all evidence of a release lies
 	@toolchain/require card MODEL RELEASE STACK

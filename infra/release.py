@@ -23,7 +23,7 @@ from infra.errors import ReleaseError
 FORMAT = 1
 """The newest record format that this checkout reads."""
 
-LATER_KEYS = ("sbom", "card")
+LATER_KEYS = ("sbom", "card", "validation")
 """Keys that records of this format did not have from the start; a record without them stands as it was."""
 
 MODEL_NAME = r"[a-z][a-z0-9-]{0,38}"
@@ -136,6 +136,7 @@ class Release(_Part):
     image: str | None = Field(None, pattern=rf"^{MODEL_NAME}@sha256:[0-9a-f]{{64}}$")
     sbom: Artifact | None = None
     card: Card | None = None
+    validation: Artifact | None = None
     interface: Digest
     tracking: Run | None
     digest: Digest
@@ -149,7 +150,7 @@ class Release(_Part):
     def as_document(self) -> dict[str, Any]:
         """The record as it stands in the file: kebab-case keys, plain values."""
         document = self.model_dump(mode="json", by_alias=True)
-        # Records from before images had a list of packages, or releases a card, lack the key, and their digest is over what they have.
+        # Records from before a key was there lack it, and their digest is over what they have.
         return {key: value for key, value in document.items() if value is not None or key not in LATER_KEYS}
 
     @property

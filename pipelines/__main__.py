@@ -20,7 +20,7 @@ COMMANDS = {
     "changed": ("pipelines.changed:main", "tell which models need a release, and why"),
     "demo": ("pipelines.demo:main", "the journey from a first release to a return, narrated and checked, on a copy"),
     "new-model": ("pipelines.new_model:main", "make a model folder that can be released at once"),
-    "reference": ("pipelines.reference:main", "make a model's reference histograms from its data"),
+    "expectations": ("pipelines.expectations:main", "make the suite that a model's data must fulfil, from data that is trusted"),
 }
 """Name -> module and its function ``(arguments) -> exit code``, and what it does. One line adds a command."""
 
@@ -48,7 +48,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _help() -> str:
-    lines = [f"  {name:<10} {what}" for name, (_, what) in COMMANDS.items()]
+    lines = [f"  {name:<12} {what}" for name, (_, what) in COMMANDS.items()]
     return "\n".join(["usage: python -m pipelines <command> [options]", "", *lines, "", "python -m pipelines <command> --help tells more"])
 
 

@@ -31,10 +31,12 @@ class Interface:
 
 @dataclass(frozen=True, kw_only=True)
 class Validation:
-    """A snapshot that fulfilled its suite."""
+    """A snapshot that fulfilled its suite. ``page`` shows each expectation and what was observed, ``report`` is the same as JSON."""
 
     expectations: int
     report: str
+    page: str
+    page_digest: str
 
 
 @dataclass(frozen=True, kw_only=True)

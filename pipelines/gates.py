@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 MEANINGS: Mapping[str, str] = {
-    "data": "Every row has the columns, types and ranges of model.yaml, and no column is distributed unlike the reference.",
+    "data": "Every row has the columns, types and ranges of model.yaml, few repeat others, and no distribution is unlike the reference.",
     "interface": "Requests that the champion answers are answered by this release too; no input and no label is gone.",
     "training-tests": "The model's own tests passed on the model that was trained in this run.",
     "evaluation": "On rows that neither it nor the champion learned from, it keeps every threshold and is within the margin.",

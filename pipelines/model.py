@@ -105,7 +105,7 @@ class Data(_Section):
     time_limit_seconds: float = Field(600, gt=0, description="How long data.py may take.")
     first_until: date | None = Field(None, description="The first release is made from the batches up to this date.")
     minimum_rows: int = Field(gt=0)
-    reference: str = Field("expectations.json", description="Histograms that the data is compared with.")
+    expectations: str = Field("expectations.yaml", description="The suite that the data must fulfil; made by `make expectations`.")
     maximum_divergence: float = Field(0.1, gt=0, description="Kullback-Leibler divergence from the reference, in nats.")
 
 

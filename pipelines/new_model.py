@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import csv
 import io
 import os
@@ -15,7 +14,7 @@ from collections.abc import Callable, Mapping
 from datetime import date, timedelta
 from pathlib import Path
 
-from infra.errors import ConfigError, DeliveryError, PlatformError
+from infra.errors import ConfigError, PlatformError
 from infra.release import MODEL_NAME
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -62,7 +61,7 @@ def make(models: Path, name: str, kind: str, *, today: date) -> Path:
         draft = folder_of(partial, name)
         _fill(draft, TEMPLATES / kind, {"name": name, "module": folder.name, "kind": kind})
         _write_batches(draft / "data" / "batches", MADE_UP[kind], today)
-        _write_reference(draft)
+        _write_expectations(draft)
         draft.rename(folder)
     except OSError as error:
         raise PlatformError(
@@ -122,12 +121,12 @@ def _write_batches(folder: Path, made_up: Callable[[random.Random], Row], today:
         (folder / f"{today - timedelta(weeks=weeks_ago)}.csv").write_text(text.getvalue(), encoding="utf-8")
 
 
-def _write_reference(draft: Path) -> None:
-    from pipelines.reference import main as reference
+def _write_expectations(draft: Path) -> None:
+    from pipelines.expectations import made
+    from pipelines.model import read
 
-    with contextlib.redirect_stdout(io.StringIO()):
-        if reference([draft.name, "--models", str(draft.parent)]):
-            raise DeliveryError("the reference could not be made", where=str(draft), act="run the same command again")
+    model = read(draft)
+    (draft / model.data.expectations).write_text(made(draft, model, date.max), encoding="utf-8")
 
 
 def _measured(chance: random.Random) -> tuple[float, int]:

@@ -1,14 +1,16 @@
-"""Step 3, validate: the snapshot fulfils its Great Expectations suite (schema and distributions), or nothing is trained on it."""
+"""Step 3, validate: the snapshot fulfils its suite (schema and distributions, Great Expectations), or nothing is trained on it."""
 
 from __future__ import annotations
 
 import json
 import logging
 import warnings
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from pipelines import kinds, rows
+from infra.release import file_digest
+from pipelines import rows, suite
 from pipelines.artifacts import Snapshot, Validation
 from pipelines.failures import GateFailed, StepFailed
 from pipelines.model import Model, as_cell
@@ -18,157 +20,164 @@ if TYPE_CHECKING:
     import pandas
 
 SHOWN_ROWS = 5
-HELD_BACK = 0.005
-"""Weight given to what the reference never saw, so that one such value gives a finite divergence rather than an infinite one."""
+KEPT_ROWS = 50
+"""So many offending rows of an expectation stand in the report and on the page."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """An expectation and what was observed. ``rows`` are positions of rows that do not fulfil it, the first of ``offending``.
+
+    ``reference`` and ``seen`` are the shares of a distribution that were compared.
+    """
+
+    expectation: str
+    column: str | None
+    arguments: dict[str, Any]
+    success: bool
+    observed: Any = None
+    offending: int = 0
+    rows: tuple[int, ...] = ()
+    reference: tuple[float, ...] = ()
+    seen: tuple[float, ...] = ()
 
 
 def validate(work: Work, snapshot: Snapshot) -> Validation:
-    """Check a snapshot against the schema in model.yaml and the reference histograms.
+    """Hold a snapshot against the suite of its model, and leave a page that shows each expectation and what was observed.
 
-    Raises GateFailed (``data``) that names the first failed expectation, its column, what was observed and the rows; the others are in the
-    report beside it.
+    Raises GateFailed (``data``) that names the first failed expectation, its column, what was observed and the rows; StepFailed when the
+    suite is none.
     """
+    from pipelines.card.result import result_page
+
     frame = rows.read(work.file(snapshot.path))
-    results = run_suite(frame, work.model, reference(work.folder, work.model))
-    report = work.output / "report.json"
-    report.write_text(json.dumps(results, indent=1, default=str), encoding="utf-8")
-    failed = [each for each in results if not each["success"]]
+    results = run_suite(frame, work.model, suite.read(work.folder, work.model))
+    report, page = work.output / "report.json", work.output / "report.html"
+    report.write_text(json.dumps([asdict(each) for each in results], indent=1, default=str), encoding="utf-8")
+    page.write_text(result_page(work, snapshot, frame, results), encoding="utf-8")
+    failed = [each for each in results if not each.success]
     if failed:
         raise _refusal(work, snapshot, frame, failed)
-    return Validation(expectations=len(results), report=work.name("report.json"))
+    return Validation(expectations=len(results), report=work.name(report.name), page=work.name(page.name), page_digest=file_digest(page))
 
 
-def reference(folder: Path, model: Model) -> dict[str, Any]:
-    """The reference histograms of a model, from the file that model.yaml names. Raises StepFailed."""
-    path = folder / model.data.reference
-    shown = f"models/{folder.name}/{model.data.reference}"
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        columns: dict[str, Any] = document["columns"]
-        histograms = {name: _as_shares(each) for name, each in columns.items()}
-        missing = [name for name in _compared(model) if name not in histograms]
-    except FileNotFoundError:
-        raise StepFailed("there is no reference to compare the data with", where=shown, act=_make(folder)) from None
-    except (OSError, ValueError, KeyError, TypeError, ArithmeticError) as error:
-        raise StepFailed(f"is no reference file: {error}", where=shown, act=_make(folder)) from None
-    if missing:
-        raise StepFailed("the reference lacks columns of model.yaml", where=shown, got=missing, act=_make(folder))
-    return histograms
+def run_suite(frame: pandas.DataFrame, model: Model, expectations: Sequence[suite.Expectation]) -> list[Result]:
+    """What a snapshot's rows give for each expectation, in the suite's order. Raises StepFailed for what is no expectation."""
+    data = suite.with_measures(frame.drop(columns=[name for name in rows.OWN_COLUMNS if name in frame.columns]), model)
+    asked = [at for at, each in enumerate(expectations) if _columns(each) <= set(data.columns)]
+    answers = dict(zip(asked, _ask(data, model, [expectations[at] for at in asked]), strict=True))
+    gone = "the column is missing"
+    return [
+        _with_rows(_plain(each, answers[at]), frame, model) if at in answers else replace(_plain(each, {}), observed=gone)
+        for at, each in enumerate(expectations)
+    ]
 
 
-def _as_shares(histogram: dict[str, Any]) -> dict[str, Any]:
-    """Counts as weights that sum to 1, as Great Expectations takes them."""
-    counts = histogram["counts"]
-    shares = {"weights": [count / sum(counts) for count in counts]}
-    return shares | {key: value for key, value in histogram.items() if key != "counts"}
-
-
-def run_suite(frame: pandas.DataFrame, model: Model, histograms: dict[str, Any]) -> list[dict[str, Any]]:
-    """Run the suite over a snapshot's rows; the results as plain values, in the order in which a person wants to hear of failures."""
+def _ask(data: pandas.DataFrame, model: Model, expectations: Sequence[suite.Expectation]) -> list[dict[str, Any]]:
+    """Great Expectations' own results, in the order of the expectations."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import great_expectations as gx
         from great_expectations.core.batch_definition import BatchDefinition
         from great_expectations.datasource.fluent.interfaces import Batch
 
-        logging.getLogger("great_expectations").setLevel(logging.ERROR)
+        logging.getLogger("great_expectations").setLevel(logging.CRITICAL)
         context = gx.get_context(mode="ephemeral")
         context.variables.progress_bars = {"globally": False}
-        data = _with_measures(frame.drop(columns=[name for name in rows.OWN_COLUMNS if name in frame.columns]), model)
         definition: BatchDefinition[Any] = (
             context.data_sources.add_pandas("snapshot").add_dataframe_asset("rows").add_batch_definition_whole_dataframe("all")
         )
         batch: Batch = definition.get_batch({"dataframe": data})
-        suite = gx.ExpectationSuite(name=model.name, expectations=_expectations(set(data.columns), model, histograms))
-        order = {(each.expectation_type, getattr(each, "column", None)): at for at, each in enumerate(suite.expectations)}
-        results = [_plain(each) for each in batch.validate(suite, result_format="COMPLETE").results]
-    return sorted(results, key=lambda each: order.get((each["expectation"], each["column"]), 0))
+        # Results come in an order of their own; the place in the suite travels with each.
+        built = [_built({**each, "meta": {"place": at}}, model) for at, each in enumerate(expectations)]
+        found = batch.validate(gx.ExpectationSuite(name=model.name, expectations=built), result_format="COMPLETE").results
+    documents = [each.to_json_dict() for each in found]
+    return sorted(documents, key=lambda each: int(each["expectation_config"]["meta"]["place"]))
 
 
-def _expectations(present: set[str], model: Model, histograms: dict[str, Any]) -> list[Any]:
-    """Schema first: a distribution of a column of text says nothing. Then the output's: when it shifts, so do the inputs'."""
-    import great_expectations.expectations as expect
+def _built(each: suite.Expectation, model: Model) -> Any:
+    from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
 
-    kind = kinds.of(model)
-    columns = list(dict.fromkeys([*model.inputs, model.output.column, *_compared(model)]))
-    suite: list[Any] = [
-        expect.ExpectTableColumnsToMatchSet(column_set=columns, exact_match=True),
-        expect.ExpectTableRowCountToBeBetween(min_value=model.data.minimum_rows),
-    ]
-    for name, each in model.inputs.items():
-        if name in present:
-            suite += kind.inputs.expectations(name, each)
-    if model.output.column in present:
-        suite += kind.outputs.expectations(model.output)
-    suite += [_divergence(name, model, histograms[name]) for name in _compared(model) if name in present]
-    return suite
+    try:
+        return ExpectationConfiguration(**each).to_domain_obj()
+    except Exception as error:  # what is no expectation is told by errors of many types
+        raise StepFailed(
+            f"{suite.named(each)} is no expectation: {' '.join(str(error).split())[:300]}",
+            where=f"models/{model.name.replace('-', '_')}/{model.data.expectations}",
+            allowed="type and kwargs as Great Expectations takes them",
+            act="correct or remove it",
+        ) from None
 
 
-def _compared(model: Model) -> list[str]:
-    """The columns whose distributions are compared with the reference."""
-    return [model.output.column, *map(kinds.of(model).inputs.measure, model.inputs)]
+def _columns(each: suite.Expectation) -> set[str]:
+    kwargs = each["kwargs"]
+    named = (kwargs.get(key) for key in ("column", "column_A", "column_B"))
+    return {*(name for name in named if name), *kwargs.get("column_list", ())}
 
 
-def _with_measures(frame: pandas.DataFrame, model: Model) -> pandas.DataFrame:
-    """The rows, and what is measured of their inputs where that is not the input itself."""
-    measured = kinds.of(model).inputs.measured(frame, [name for name in model.inputs if name in frame.columns])
-    return frame.assign(**{str(name): measured[name] for name in measured if name not in frame.columns})
-
-
-def _divergence(column: str, model: Model, histogram: dict[str, Any]) -> Any:
-    import great_expectations.expectations as expect
-
-    held_back = {"internal_weight_holdout": HELD_BACK, "tail_weight_holdout": HELD_BACK} if "bins" in histogram else {}
-    return expect.ExpectColumnKLDivergenceToBeLessThan(
-        column=column, partition_object=histogram, threshold=model.data.maximum_divergence, **held_back
+def _plain(each: suite.Expectation, document: dict[str, Any]) -> Result:
+    found = document.get("result") or {}
+    details = found.get("details") or {}
+    arguments = {key: value for key, value in each["kwargs"].items() if key not in {"column", "partition_object"}}
+    observed = details.get("mismatched") or found.get("observed_value")
+    if observed is None:
+        observed = _exception(document) or (f"{found['unexpected_percent']:.3g} % of the rows" if found.get("unexpected_percent") else None)
+    positions = found.get("unexpected_index_list") or []
+    return Result(
+        expectation=each["type"],
+        column=each["kwargs"].get("column"),
+        arguments=arguments,
+        success=bool(document.get("success")),
+        observed=observed,
+        offending=int(found.get("unexpected_count") or 0),
+        rows=tuple(positions[:KEPT_ROWS]),
+        reference=_shares(details.get("expected_partition")),
+        seen=_shares(details.get("observed_partition")),
     )
 
 
-def _plain(result: Any) -> dict[str, Any]:
-    document = result.to_json_dict()
-    found = document["result"] or {}
-    arguments = {
-        key: value for key, value in document["expectation_config"]["kwargs"].items() if key not in {"batch_id", "partition_object"}
-    }
-    return {
-        "expectation": document["expectation_config"]["type"],
-        "column": arguments.pop("column", None),
-        "arguments": arguments,
-        "success": bool(document["success"]),
-        "observed": found.get("observed_value"),
-        "unexpected": found.get("unexpected_list", []),
-        "rows": found.get("unexpected_index_list", []),
-        "exception": (document["exception_info"] or {}).get("exception_message"),
-    }
+def _shares(partition: dict[str, Any] | None) -> tuple[float, ...]:
+    """The weights of a distribution; of a column without a cell they are no numbers, and are shown as none."""
+    return tuple(float(each or 0) for each in (partition or {}).get("weights", ()))
 
 
-def _refusal(work: Work, snapshot: Snapshot, frame: pandas.DataFrame, failed: list[dict[str, Any]]) -> GateFailed:
+def _exception(document: dict[str, Any]) -> str | None:
+    """What Great Expectations met in place of a result: one exception, or one for each thing that it tried to measure."""
+    info = document.get("exception_info") or {}
+    told = [info, *(each for each in info.values() if isinstance(each, dict))]
+    return next((str(each["exception_message"]) for each in told if each.get("exception_message")), None)
+
+
+def _with_rows(result: Result, frame: pandas.DataFrame, model: Model) -> Result:
+    """A column of another type as a whole: the cells that made it so are its offending rows."""
+    if result.success or result.expectation != "expect_column_values_to_be_of_type" or result.column is None:
+        return result
+    kind = model.inputs[result.column].type if result.column in model.inputs else "float"
+    positions = [at for at, cell in enumerate(frame[result.column]) if as_cell(cell, kind) is None]
+    return replace(result, rows=tuple(positions[:KEPT_ROWS]), offending=len(positions))
+
+
+def _refusal(work: Work, snapshot: Snapshot, frame: pandas.DataFrame, failed: list[Result]) -> GateFailed:
     first = failed[0]
-    column = first["column"]
-    positions = list(first["rows"] or [])
-    if first["expectation"] == "expect_column_values_to_be_of_type":
-        kind = work.model.inputs[column].type if column in work.model.inputs else "float"
-        positions = [at for at, cell in enumerate(frame[column]) if as_cell(cell, kind) is None]
-    observed = first["observed"] if first["observed"] is not None else first["unexpected"][:SHOWN_ROWS] or first["exception"]
-    if positions and column is not None:
-        observed = [frame[column].iloc[at] for at in positions[:SHOWN_ROWS]]
-    places = ", ".join(f"{frame[rows.BATCH].iloc[at]} line {frame[rows.LINE].iloc[at]}" for at in positions[:SHOWN_ROWS])
-    more = f" and {len(positions) - SHOWN_ROWS} more" if len(positions) > SHOWN_ROWS else ""
+    shown = list(first.rows[:SHOWN_ROWS])
+    cells = [name for name in [first.column, *first.arguments.get("column_list", ())] if name in frame.columns]
+    observed = first.observed
+    if shown and cells:
+        observed = (frame[cells[0]] if len(cells) == 1 else frame[cells].apply(tuple, axis=1)).iloc[shown].tolist()
+    places = ", ".join(f"{frame[rows.BATCH].iloc[at]} line {frame[rows.LINE].iloc[at]}" for at in shown)
+    more = f" and {first.offending - SHOWN_ROWS} more" if first.offending > SHOWN_ROWS else ""
     others = f"; {len(failed) - 1} more failed: {', '.join(_named(each) for each in failed[1:4])}" if len(failed) > 1 else ""
-    of = f"column '{column}'" if column else "the table"
+    of = f"column '{first.column}'" if first.column else "the table"
     return GateFailed(
         "data",
-        f"{first['expectation']} failed for {of}{others}",
+        f"{first.expectation} failed for {of}{others}",
         where=f"snapshot of {snapshot.first} to {snapshot.last}" + (f", {places}{more}" if places else ""),
         got=str(observed),
-        allowed=", ".join(f"{key} {value}" for key, value in first["arguments"].items()),
-        act=f"mend these rows at their source, then run again; nothing was trained. All results: {work.trace('report.json')}",
+        allowed=", ".join(f"{key} {value}" for key, value in first.arguments.items()),
+        act="mend these rows at their source, then run again; nothing was trained. If the world has changed, make the suite anew: "
+        f"make expectations MODEL={work.model.name}. All results: {work.trace('report.html')}",
     )
 
 
-def _named(each: dict[str, Any]) -> str:
-    return f"{each['expectation']} ({each['column']})" if each["column"] else str(each["expectation"])
-
-
-def _make(folder: Path) -> str:
-    return f"make it from data that you trust, and read it before you commit it: python -m pipelines reference {folder.name}"
+def _named(each: Result) -> str:
+    return f"{each.expectation} ({each.column})" if each.column else each.expectation

@@ -87,12 +87,13 @@ class Golden:
 
 @dataclass(frozen=True, kw_only=True)
 class Gate:
-    """A gate: its verdict, what that means, and what was found."""
+    """A gate: its verdict, what that means, what was found, and the file beside the card that shows it, if any."""
 
     name: str
     verdict: str
     meaning: str
     found: str
+    link: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -33,7 +33,9 @@ from pipelines.detail import noticed, shown
 from pipelines.detail import read as read_detail
 from pipelines.gates import MEANINGS
 from pipelines.model import Gates
+from pipelines.record import VALIDATION_SUFFIX
 from pipelines.runtime import open_release
+from pipelines.snapshot import path_of
 from pipelines.store import now
 from pipelines.work import Work
 
@@ -110,7 +112,7 @@ def gather(
 
 def compare_data(work: Work, snapshot: Snapshot, champion: Release) -> Data | None:
     """The snapshot beside the champion's, column by column; None when that one is not in the store any more."""
-    path = work.store / "snapshots" / work.model.name / f"{champion.snapshot.digest.removeprefix('sha256:')}.parquet"
+    path = work.file(path_of(work.model.name, champion.snapshot.digest))
     if not path.is_file():
         return None
     before, after = rows.read(path), rows.read(work.file(snapshot.path))
@@ -310,7 +312,10 @@ def _gates(
         "golden": f"{packaged.golden_count} requests",
         "service": f"{verified.matched} answers as recorded",
     }
-    return [Gate(name=name, verdict="pass", meaning=meaning, found=found[name]) for name, meaning in MEANINGS.items()]
+    links = {"data": f"{work.number}{VALIDATION_SUFFIX}"}
+    return [
+        Gate(name=name, verdict="pass", meaning=meaning, found=found[name], link=links.get(name, "")) for name, meaning in MEANINGS.items()
+    ]
 
 
 def _rollouts(work: Work) -> list[Rollout]:
@@ -351,6 +356,7 @@ def _lineage(work: Work, snapshot: Snapshot, trained: Trained, packaged: Package
         Fact(name="Commit", value=commit["sha"] + dirty, is_code=True),
         Fact(name="Code", value=work.code, is_code=True),
         Fact(name="Snapshot", value=snapshot.digest, is_code=True),
+        Fact(name="Taken from", value=_source(work, snapshot)),
         Fact(name="Rows", value=f"{snapshot.rows}, of batches {snapshot.first} to {snapshot.last}; {trained.rows} to learn from"),
         Fact(name="Environment", value=work.environment, is_code=True),
         Fact(name="Python", value=".".join(map(str, sys.version_info[:3]))),
@@ -362,3 +368,10 @@ def _lineage(work: Work, snapshot: Snapshot, trained: Trained, packaged: Package
         Fact(name="Golden requests", value=packaged.golden_digest, is_code=True),
     ]
     return found + ([Fact(name="Image", value=imaged.image, is_code=True)] if imaged.image else [])
+
+
+def _source(work: Work, snapshot: Snapshot) -> str:
+    """Where the rows came from; the file beside an older snapshot does not say what was asked."""
+    path = work.file(snapshot.path).with_suffix(".json")
+    about = json.loads(path.read_bytes()) if path.is_file() else {}
+    return ", ".join(about[key] for key in ("source", "query", "taken-at") if key in about) or "not noted"

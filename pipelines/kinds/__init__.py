@@ -51,8 +51,8 @@ class Inputs(Protocol):
     def onnx_options(self) -> dict[Any, Any]:
         """Options of the converters, by estimator."""
 
-    def expectations(self, name: str, each: Input) -> list[Any]:
-        """The schema of one column, as Great Expectations."""
+    def expectations(self, name: str, each: Input) -> list[dict[str, Any]]:
+        """The schema of one column, as Great Expectations takes it."""
 
     def measured(self, frame: pandas.DataFrame, names: Sequence[str]) -> pandas.DataFrame:
         """What of some inputs is compared by its distribution, as numbers, each under the name that ``measure`` gives."""
@@ -109,8 +109,8 @@ class Outputs(Protocol):
     def for_consumers(self, output: Output) -> dict[str, Any]:
         """The output in release.json."""
 
-    def expectations(self, output: Output) -> list[Any]:
-        """The schema of the column of the truth, as Great Expectations."""
+    def expectations(self, output: Output) -> list[dict[str, Any]]:
+        """The schema of the column of the truth, as Great Expectations takes it."""
 
     def histogram(self, column: pandas.Series[Any], output: Output) -> dict[str, Any]:
         """The distribution of the truth: ``bins`` or ``values``, and ``counts``."""

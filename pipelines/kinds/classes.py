@@ -117,14 +117,13 @@ def for_consumers(output: Output) -> dict[str, Any]:
     return {"type": output.type, "labels": list(output.labels)}
 
 
-def expectations(output: Output) -> list[Any]:
+def expectations(output: Output) -> list[dict[str, Any]]:
     """Filled, known labels, each of them there."""
-    import great_expectations.expectations as expect
-
+    known = {"column": output.column, "value_set": list(output.labels)}
     return [
-        expect.ExpectColumnValuesToNotBeNull(column=output.column),
-        expect.ExpectColumnValuesToBeInSet(column=output.column, value_set=output.labels),
-        expect.ExpectColumnDistinctValuesToContainSet(column=output.column, value_set=output.labels),
+        {"type": "expect_column_values_to_not_be_null", "kwargs": {"column": output.column}},
+        {"type": "expect_column_values_to_be_in_set", "kwargs": known},
+        {"type": "expect_column_distinct_values_to_contain_set", "kwargs": known},
     ]
 
 

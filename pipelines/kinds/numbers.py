@@ -75,15 +75,18 @@ def onnx_options() -> dict[Any, Any]:
     return {}
 
 
-def expectations(name: str, each: Input) -> list[Any]:
+def expectations(name: str, each: Input) -> list[dict[str, Any]]:
     """Filled, numbers, within the range, more than one value."""
-    import great_expectations.expectations as expect
+    return within(name, each.min, each.max)
 
+
+def within(name: str, low: float | None, high: float | None) -> list[dict[str, Any]]:
+    """The same of any column of numbers."""
     return [
-        expect.ExpectColumnValuesToNotBeNull(column=name),
-        expect.ExpectColumnValuesToBeOfType(column=name, type_="float64"),
-        expect.ExpectColumnValuesToBeBetween(column=name, min_value=each.min, max_value=each.max),
-        expect.ExpectColumnUniqueValueCountToBeBetween(column=name, min_value=2),
+        {"type": "expect_column_values_to_not_be_null", "kwargs": {"column": name}},
+        {"type": "expect_column_values_to_be_of_type", "kwargs": {"column": name, "type_": "float64"}},
+        {"type": "expect_column_values_to_be_between", "kwargs": {"column": name, "min_value": low, "max_value": high}},
+        {"type": "expect_column_unique_value_count_to_be_between", "kwargs": {"column": name, "min_value": 2}},
     ]
 
 

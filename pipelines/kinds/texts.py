@@ -103,17 +103,19 @@ def onnx_options() -> dict[Any, Any]:
     return {CountVectorizer: {"locale": "C"}, TfidfVectorizer: {"locale": "C"}}
 
 
-def expectations(name: str, each: Input) -> list[Any]:
+def expectations(name: str, each: Input) -> list[dict[str, Any]]:
     """Filled, neither blank nor with control characters, of an allowed length, few duplicates, more than one value."""
-    import great_expectations.expectations as expect
-
+    unique = round(1 - each.maximum_duplicates, 9)
     return [
-        expect.ExpectColumnValuesToNotBeNull(column=name),
-        expect.ExpectColumnValueLengthsToBeBetween(column=name, min_value=int(each.min), max_value=int(each.max)),
-        expect.ExpectColumnValuesToMatchRegex(column=name, regex=r"\S"),
-        expect.ExpectColumnValuesToNotMatchRegex(column=name, regex=CONTROL),
-        expect.ExpectColumnProportionOfUniqueValuesToBeBetween(column=name, min_value=1 - each.maximum_duplicates),
-        expect.ExpectColumnUniqueValueCountToBeBetween(column=name, min_value=2),
+        {"type": "expect_column_values_to_not_be_null", "kwargs": {"column": name}},
+        {
+            "type": "expect_column_value_lengths_to_be_between",
+            "kwargs": {"column": name, "min_value": int(each.min), "max_value": int(each.max)},
+        },
+        {"type": "expect_column_values_to_match_regex", "kwargs": {"column": name, "regex": r"\S"}},
+        {"type": "expect_column_values_to_not_match_regex", "kwargs": {"column": name, "regex": CONTROL}},
+        {"type": "expect_column_proportion_of_unique_values_to_be_between", "kwargs": {"column": name, "min_value": unique}},
+        {"type": "expect_column_unique_value_count_to_be_between", "kwargs": {"column": name, "min_value": 2}},
     ]
 
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import ast
 import csv
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 from infra.errors import DeliveryError
-from pipelines import kinds
+from pipelines import suite
 from pipelines.model import Model, read
 
 
@@ -19,7 +18,7 @@ def lacks(folder: Path) -> list[str]:
         model = read(folder)
     except DeliveryError as error:
         return [str(error)]
-    return [*_code(folder), *_tests(folder), *_data(folder, model), *_reference(folder, model), *_readme(folder, model)]
+    return [*_code(folder), *_tests(folder), *_data(folder, model), *_suite(folder, model), *_readme(folder, model)]
 
 
 def _code(folder: Path) -> Iterator[str]:
@@ -52,16 +51,11 @@ def _data(folder: Path, model: Model) -> Iterator[str]:
             yield f"{path.relative_to(folder)}: has columns {sorted(found)}, model.yaml names {sorted(wanted)}"
 
 
-def _reference(folder: Path, model: Model) -> Iterator[str]:
-    make = f"make it from data that you trust: python -m pipelines reference {model.name}"
+def _suite(folder: Path, model: Model) -> Iterator[str]:
     try:
-        columns = json.loads((folder / model.data.reference).read_text(encoding="utf-8"))["columns"]
-    except (OSError, ValueError, KeyError):
-        yield f"{model.data.reference}: is missing or no reference; {make}"
-        return
-    wanted = {*(kinds.of(model).inputs.measure(name) for name in model.inputs), model.output.column}
-    if set(columns) != wanted:
-        yield f"{model.data.reference}: is of columns {sorted(columns)}, model.yaml names {sorted(wanted)}; {make}"
+        suite.read(folder, model)
+    except DeliveryError as error:
+        yield str(error)
 
 
 def _readme(folder: Path, model: Model) -> Iterator[str]:

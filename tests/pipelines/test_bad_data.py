@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from infra.errors import DeliveryError
+from infra.release import file_digest, load
+from pipelines.expectations import main as expectations
 from pipelines.failures import GateFailed, StepFailed
 from tests.pipelines.laboratory import LATER, Laboratory
 
@@ -47,6 +49,19 @@ def only_setosa(lines: Lines) -> Lines:
     return [lines[0], *(line for line in lines[1:] if line.endswith("setosa"))] if len(lines) > 1 else lines
 
 
+def renamed(lines: Lines) -> Lines:
+    return [lines[0].replace("petal_width_cm", "petal_width"), *lines[1:]]
+
+
+def column_of(value: str) -> Callable[[Lines], Lines]:
+    """All cells of the second column."""
+    return lambda lines: [lines[0], *(",".join([line.split(",")[0], value, *line.split(",")[2:]]) for line in lines[1:])]
+
+
+def arrives_twice(batches: Path) -> None:
+    (batches / "2026-11-10.csv").write_bytes((batches / BATCH).read_bytes())
+
+
 def constant(lines: Lines) -> Lines:
     return [lines[0], *(",".join(["5.0", *line.split(",")[1:]]) for line in lines[1:])]
 
@@ -60,6 +75,14 @@ def fewer_virginica(lines: Lines) -> Lines:
     ("spoil", "words"),
     [
         (edit(without_column, every=True), ["expect_table_columns_to_match_set", "the table"]),
+        (
+            edit(renamed, every=True),
+            ["expect_table_columns_to_match_set", "'missing': ['petal_width_cm']", "'unexpected': ['petal_width']"],
+        ),
+        (edit(renamed), ["expect_table_columns_to_match_set", "'unexpected': ['petal_width']"]),
+        (edit(column_of(""), every=True), ["expect_column_values_to_not_be_null", "'sepal_width_cm'", "[nan, nan", "and 145 more"]),
+        (edit(column_of("3.5 cm"), every=True), ["expect_column_values_to_be_of_type", "'sepal_width_cm'", "'3.5 cm'", "and 145 more"]),
+        (arrives_twice, ["expect_compound_columns_to_be_unique", "the table", f"{BATCH} line 2", "mostly"]),
         (edit(without_column), ["expect_column_values_to_not_be_null", "'petal_width_cm'", f"{BATCH} line 2"]),
         (edit(cell(3, 1, "")), ["expect_column_values_to_not_be_null", "'sepal_width_cm'", f"{BATCH} line 4"]),
         (edit(cell(3, 1, "wide")), ["expect_column_values_to_be_of_type", "'sepal_width_cm'", "'wide'", f"{BATCH} line 4"]),
@@ -82,13 +105,18 @@ def test_bad_data_fails_its_gate(empty: Laboratory, spoil: Callable[[Path], None
         assert word in str(caught.value)
     assert empty.numbers() == []
     assert not (empty.store / "mlflow").exists()
-    assert (empty.store / "steps" / "iris" / "failed" / "validate" / "report.json").is_file()
+    page = (empty.store / "steps" / "iris" / "failed" / "validate" / "report.html").read_text(encoding="utf-8")
+    assert words[0] in page
+    assert "nothing was trained on this data" in page
+    assert len(page) < 100_000
+    assert str(empty.store / "steps" / "iris" / "failed" / "validate" / "report.html") in str(caught.value)
     assert not (empty.store / "steps" / "iris" / "train").exists()
 
 
 def test_one_class_only_is_said(empty: Laboratory) -> None:
     edit(only_setosa, every=True)(empty.iris / "data" / "batches")
     empty.change("model.yaml", "minimum-rows: 60", "minimum-rows: 10")
+    empty.change("expectations.yaml", "{min_value: 60}", "{min_value: 10}")
     with pytest.raises(GateFailed, match="expect_column_distinct_values_to_contain_set failed for column 'species'"):
         empty.release(until=LATER)
 
@@ -102,6 +130,7 @@ def test_one_class_only_is_said(empty: Laboratory) -> None:
         (lambda batches: (batches / BATCH).write_bytes(b"\xff\xfe\x00\x01"), "is no CSV file"),
         (lambda batches: (batches / BATCH).write_text('a,b\n1,2,"3\n'), "is no CSV file"),
         (edit(lambda lines: [f"{line},_row" for line in lines]), "snapshots use themselves"),
+        (edit(lambda lines: lines[:1], every=True), "the batches that arrived hold no row"),
     ],
 )
 def test_what_is_no_data_is_refused(empty: Laboratory, spoil: Callable[[Path], object], words: str) -> None:
@@ -115,18 +144,55 @@ def test_before_the_first_batch_there_is_nothing(empty: Laboratory) -> None:
         empty.release(until=LATER.replace(year=2025))
 
 
-def test_without_its_reference_data_is_not_believed(empty: Laboratory) -> None:
-    (empty.iris / "expectations.json").unlink()
-    with pytest.raises(DeliveryError, match="python -m pipelines reference iris"):
+def test_without_its_suite_data_is_not_believed(empty: Laboratory) -> None:
+    (empty.iris / "expectations.yaml").unlink()
+    with pytest.raises(DeliveryError, match="make expectations MODEL=iris"):
         empty.release()
 
 
-def test_the_committed_reference_is_what_the_command_makes(empty: Laboratory) -> None:
-    import subprocess
-    import sys
+def test_the_committed_suite_is_what_the_command_makes(empty: Laboratory) -> None:
+    committed = (empty.iris / "expectations.yaml").read_bytes()
+    (empty.iris / "expectations.yaml").unlink()
+    assert expectations(["iris", "--models", str(empty.folders)]) == 0
+    assert (empty.iris / "expectations.yaml").read_bytes() == committed
 
-    from tests.pipelines.laboratory import ROOT
 
-    committed = (empty.iris / "expectations.json").read_bytes()
-    subprocess.run([sys.executable, "-m", "pipelines", "reference", "iris", "--models", str(empty.folders)], cwd=ROOT, check=True)
-    assert (empty.iris / "expectations.json").read_bytes() == committed
+def test_an_expectation_that_people_added_is_asked_and_stays(empty: Laboratory) -> None:
+    added = "- type: expect_column_pair_values_a_to_be_greater_than_b\n  kwargs: {column_A: petal_length_cm, column_B: sepal_length_cm}\n"
+    path = empty.iris / "expectations.yaml"
+    path.write_text(path.read_text(encoding="utf-8") + added, encoding="utf-8")
+    with pytest.raises(GateFailed, match="expect_column_pair_values_a_to_be_greater_than_b failed for the table"):
+        empty.release()
+    assert expectations(["iris", "--models", str(empty.folders)]) == 0
+    assert path.read_text(encoding="utf-8").endswith(added)
+
+
+def test_what_is_no_expectation_is_refused_rather_than_left_out(empty: Laboratory) -> None:
+    path = empty.iris / "expectations.yaml"
+    path.write_text(path.read_text(encoding="utf-8") + "- type: expect_column_to_shine\n  kwargs: {column: species}\n", encoding="utf-8")
+    with pytest.raises(StepFailed, match=r"expect_column_to_shine \(species\) is no expectation"):
+        empty.release()
+    assert not (empty.store / "steps" / "iris" / "train").exists()
+
+
+def test_a_suite_that_asks_less_than_the_model_is_refused(empty: Laboratory) -> None:
+    empty.change("expectations.yaml", "max_value: 30", "max_value: 300")
+    with pytest.raises(StepFailed, match=r"asks less than model\.yaml"):
+        empty.release()
+
+
+def test_the_page_of_good_data_lies_beside_the_record_and_holds_all_that_it_shows(laboratory: Laboratory) -> None:
+    record = load(laboratory.store, "iris", 1)
+    assert record.validation is not None
+    assert record.validation.path == "releases/iris/1.validation.html"
+    page = laboratory.store / record.validation.path
+    assert file_digest(page) == record.validation.digest
+    text = page.read_text(encoding="utf-8")
+    assert "expectations are fulfilled" in text
+    assert record.snapshot.digest in text
+    assert text.count("<svg") == 5
+    assert len(text) < 60_000
+    assert record.card is not None
+    assert 'href="1.validation.html"' in (laboratory.store / record.card.page.path).read_text(encoding="utf-8")
+    for outside in ("http://", "https://", "<script", "src="):
+        assert outside not in text

@@ -218,7 +218,7 @@ def test_a_bad_snapshot_is_refused(spoiled: Callable[..., tuple[Work, Snapshot]]
 
 # the evaluation gate
 
-VALID = Validation(expectations=1, report="")
+VALID = Validation(expectations=1, report="", page="", page_digest="")
 
 
 @pytest.mark.parametrize(

@@ -352,7 +352,7 @@ def test_training_code_that_gives_no_classifier_is_refused(
     if code is not None:
         (work.folder / "train.py").write_text(code)
     with pytest.raises(StepFailed, match=r"models/iris/train\.py") as caught:
-        train(work, snapshot, Validation(expectations=1, report=""))
+        train(work, snapshot, Validation(expectations=1, report="", page="", page_digest=""))
     assert words in str(caught.value)
 
 

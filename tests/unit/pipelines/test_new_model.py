@@ -70,7 +70,7 @@ def test_a_disk_that_refuses_leaves_nothing(tmp_path: Path, monkeypatch: pytest.
     def refuse(draft: Path) -> None:
         raise OSError(28, "No space left on device", str(draft))
 
-    monkeypatch.setattr(new_model, "_write_reference", refuse)
+    monkeypatch.setattr(new_model, "_write_expectations", refuse)
     with pytest.raises(PlatformError, match="No space left on device"):
         make(tmp_path, "churn", "tabular", today=TODAY)
     assert list(tmp_path.iterdir()) == []
