@@ -14,7 +14,7 @@ override OFFLINE := $(value OFFLINE)
 export STACK MODEL RELEASE COMMIT FORCE UNTIL NAME KIND OFFLINE
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview promote release changed expectations card new-model status logs down clean test check bench demo lock cluster cluster-down airflow kubeflow
+.PHONY: help up preview promote release changed expectations rebuild card new-model status logs down clean test check bench demo lock cluster cluster-down airflow kubeflow
 .SUFFIXES:
 MAKEFLAGS += --no-builtin-rules
 
@@ -45,6 +45,10 @@ changed: ## [MODEL=iris]: which models need a release, and why: new data, new co
 expectations: ## MODEL=iris [UNTIL=YYYY-MM-DD]: what data must be like, made anew from the data of now; read it, then commit it
 	@toolchain/require expectations MODEL UNTIL
 	@exec toolchain/run --without-engine python -m pipelines expectations "$$MODEL" $${UNTIL:+--until "$$UNTIL"}
+
+rebuild: ## MODEL=iris RELEASE=3: make a release again from its snapshot and commit, and compare
+	@toolchain/require rebuild MODEL RELEASE STACK
+	@exec toolchain/run --without-engine python -m pipelines rebuild "$$MODEL" "$$RELEASE" --stack "$$STACK"
 
 card: ## MODEL=iris RELEASE=2: where the page with all evidence of a release lies
 	@toolchain/require card MODEL RELEASE STACK

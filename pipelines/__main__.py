@@ -21,6 +21,7 @@ COMMANDS = {
     "demo": ("pipelines.demo:main", "the journey from a first release to a return, narrated and checked, on a copy"),
     "new-model": ("pipelines.new_model:main", "make a model folder that can be released at once"),
     "expectations": ("pipelines.expectations:main", "make the suite that a model's data must fulfil, from data that is trusted"),
+    "rebuild": ("pipelines.rebuild:main", "make a release again from its snapshot and commit, and compare"),
 }
 """Name -> module and its function ``(arguments) -> exit code``, and what it does. One line adds a command."""
 

@@ -31,6 +31,17 @@ FAST = {"steps": [20, 60], "step-seconds": 0.6, "bake-seconds": 0.6, "minimum-sa
 SLO = {"error-rate": 0.02, "p99-ms": 200}
 
 
+def copy_checkout(folder: Path) -> None:
+    """Copy the checkout (what Git knows or would add) into a folder."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, check=True, capture_output=True, text=True
+    )
+    for name in filter(None, listed.stdout.split("\0")):
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+
+
 @dataclass
 class Laptop:
     """One copy. ``environment`` is what its commands run with."""
@@ -44,13 +55,7 @@ class Laptop:
     @classmethod
     def make(cls, folder: Path) -> Self:
         """Copy the checkout (what Git knows or would add) into a folder, with ports of its own."""
-        listed = subprocess.run(
-            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, check=True, capture_output=True, text=True
-        )
-        for name in filter(None, listed.stdout.split("\0")):
-            if (ROOT / name).is_file():
-                (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(ROOT / name, folder / name)
+        copy_checkout(folder)
         port, reservation = _free_block()
         laptop = cls(folder, port, reservation=reservation)
         kept = {key: value for key, value in os.environ.items() if not key.startswith(("PULUMI_", "MLDELIVERY_", "MLFLOW_"))}
