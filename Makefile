@@ -14,7 +14,7 @@ override OFFLINE := $(value OFFLINE)
 export STACK MODEL RELEASE COMMIT FORCE UNTIL NAME KIND OFFLINE
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview promote release changed expectations rebuild card new-model status logs down clean test check bench demo lock cluster cluster-down airflow kubeflow
+.PHONY: help up preview policy promote release changed expectations rebuild card new-model status logs down clean test check bench demo lock cluster cluster-down airflow kubeflow
 .SUFFIXES:
 MAKEFLAGS += --no-builtin-rules
 
@@ -29,6 +29,10 @@ up: ## set up what is missing, then bring the stack to what its config says
 preview: ## [OFFLINE=1]: show what `make up` would change, with the evidence; offline it asks no account, cluster or network
 	@toolchain/require preview STACK OFFLINE
 	@exec toolchain/run python -m pipelines preview --stack "$$STACK" $${OFFLINE:+--offline}
+
+policy: ## [OFFLINE=1]: the same, held against the rules of what no stack may do; dev, staging and prod always are
+	@toolchain/require policy STACK OFFLINE
+	@exec toolchain/run python -m pipelines preview --policy --stack "$$STACK" $${OFFLINE:+--offline}
 
 promote: ## MODEL=iris RELEASE=2 [COMMIT=1]: edit the number, preview, up; put the number back if it aborts
 	@toolchain/require promote MODEL RELEASE COMMIT STACK

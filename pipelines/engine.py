@@ -88,12 +88,17 @@ class Engine:
             check=False,
         )
 
-    def run(self, *arguments: str) -> Ended:
-        """Run the engine with its output passing through, live."""
+    def run(self, *arguments: str, is_policed: bool | None = None) -> Ended:
+        """Run the engine with its output passing through, live.
+
+        It asks the policy pack in previews and updates of every stack that is not a machine's own, unless told otherwise.
+        """
+        asks = is_policed if is_policed is not None else self.stack not in _OWN and arguments[0] in ("preview", "up")
         sys.stdout.flush()
         with tempfile.TemporaryDirectory(prefix="mldelivery-") as folder:
             log = Path(folder) / "events.jsonl"
-            command = [*self._attaching(), _pulumi(), *arguments, *self._flags(arguments), *_QUIET, "--event-log", str(log)]
+            pack = [sys.executable, "-m", "toolchain.policy_pack", "--"] if asks else []
+            command = [*pack, *self._attaching(), _pulumi(), *arguments, *self._flags(arguments), *_QUIET, "--event-log", str(log)]
             with _interrupts_reach_rollouts(self.root):
                 code = subprocess.run(command, cwd=self.root, env=self._environment(), check=False).returncode
             return _ended(code, log)
@@ -115,13 +120,16 @@ class Engine:
             # Without it the flag --event-log does not exist.
             "PULUMI_DEBUG_COMMANDS": "true",
         }
-        if self.stack in ("local", "cluster"):
+        if self.stack in _OWN:
             # The state of a machine's own stacks holds no secret; an empty passphrase spares its user a prompt.
             defaults["PULUMI_CONFIG_PASSPHRASE"] = ""
         forced = {"PULUMI_BACKEND_URL": f"file://{self.offline}", "PULUMI_CONFIG_PASSPHRASE": ""} if self.offline else {}
         path = f"{Path(sys.prefix) / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}"
         return {**defaults, **os.environ, **forced, "PATH": path, "MLDELIVERY_STORE": str(self.root / ".local")}
 
+
+_OWN = ("local", "cluster")
+"""Stacks of one machine. They ask the policy pack on demand only (`make policy`): it costs a second of every run."""
 
 _QUIET = ("--suppress-progress", "--skip-plugin-pre-install")
 """No lines of dots; and no attempt to fetch the cloud's plugins before they are needed, which costs seconds where there is no network."""
@@ -154,6 +162,7 @@ def _interrupts_reach_rollouts(root: Path) -> Iterator[None]:
 
 def _ended(code: int, log: Path) -> Ended:
     errors: list[str] = []
+    findings: list[str] = []
     changes = 0
     try:
         lines = log.read_text(encoding="utf-8").splitlines()
@@ -165,8 +174,14 @@ def _ended(code: int, log: Path) -> Ended:
             diagnostic = event.get("diagnosticEvent")
             if diagnostic and diagnostic.get("severity") == "error":
                 errors.append(plain(diagnostic["message"]))
+            policy = event.get("policyEvent")
+            if policy and policy.get("enforcementLevel") == "mandatory":
+                # Its first line says where to read more; that is said once.
+                findings.append(plain(policy["message"]).partition("\n")[2])
             if summary := event.get("summaryEvent"):
                 changes = sum(count for kind, count in (summary.get("resourceChanges") or {}).items() if kind != "same")
+    if findings:
+        errors.insert(0, "\n".join((f"what no stack may do (docs/how-to/policy.md), {len(findings)} found", *findings)))
     return Ended(code, tuple(error for error in errors if error and error != "update failed"), changes)
 
 

@@ -15,8 +15,11 @@ from pipelines.engine import Ended, Engine
 ENCRYPTION = ("secretsprovider", "encryptedkey", "encryptionsalt")
 
 
-def preview(root: Path, stack: str) -> Ended:
-    """Show all that the stack declares. Neither the stack's file nor its state is changed. Raises DeliveryError."""
+def preview(root: Path, stack: str, *, is_policed: bool | None = None) -> Ended:
+    """Show all that the stack declares. Neither the stack's file nor its state is changed. Raises DeliveryError.
+
+    For ``is_policed`` see ``Engine.run``.
+    """
     load(root, stack)
     print(
         f"offline: all of {stack} is shown as new, whatever stands; no account, no cluster and no network is asked",
@@ -34,7 +37,7 @@ def preview(root: Path, stack: str) -> Ended:
         document = yaml.safe_load((root / file_name(stack)).read_text(encoding="utf-8")) or {}
         kept = {key: value for key, value in document.items() if key not in ENCRYPTION}
         config.write_text(yaml.safe_dump({**kept, **salt}, sort_keys=False), encoding="utf-8")
-        ended = engine.run("preview", "--diff", "--suppress-outputs", "--config-file", str(config))
+        ended = engine.run("preview", "--diff", "--suppress-outputs", "--config-file", str(config), is_policed=is_policed)
     if ended.code:
         raise PlatformError(f"the offline preview of {stack} failed: {ended.reason}", act="as the message above says")
     return ended

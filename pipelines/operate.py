@@ -33,8 +33,10 @@ def preview(arguments: list[str]) -> int:
 
     parser = _parser("preview", "Show what up would change.")
     parser.add_argument("--offline", action="store_true", help="ask no account, cluster or network: everything is shown as new")
+    parser.add_argument("--policy", action="store_true", help="hold it against the rules of policy/ where that is not done anyway")
     read = parser.parse_args(arguments)
-    return _run(lambda: (offline if read.offline else promote).preview(ROOT, read.stack))
+    asks = True if read.policy else None
+    return _run(lambda: (offline if read.offline else promote).preview(ROOT, read.stack, is_policed=asks))
 
 
 def down(arguments: list[str]) -> int:

@@ -30,21 +30,22 @@ def up(root: Path, stack: str, *, quiet: bool = False) -> Ended:
     for line in recover(engine):
         print(f"recovered: {line}")
     prepare(root, stack, config)
-    ended = engine.run("up", "--yes", "--skip-preview", *(["--suppress-outputs"] if quiet else []))
+    # A return waits for no rule: what it brings back has served before.
+    ended = engine.run("up", "--yes", "--skip-preview", *(["--suppress-outputs"] if quiet else []), is_policed=False if quiet else None)
     if ended.code:
         raise PlatformError(f"the update of {stack} failed: {ended.reason}", act=_next_act(ended, stack))
     record_served(root, stack, config)
     return ended
 
 
-def preview(root: Path, stack: str) -> Ended:
-    """Show what ``up`` would change: the evidence beside the number. Changes nothing."""
+def preview(root: Path, stack: str, *, is_policed: bool | None = None) -> Ended:
+    """Show what ``up`` would change: the evidence beside the number. Changes nothing. For ``is_policed`` see ``Engine.run``."""
     load(root, stack)
     engine = Engine(root, stack)
     engine.ensure_stack()
     for line in recover(engine):
         print(f"recovered: {line}")
-    ended = engine.run("preview", "--diff", "--suppress-outputs")
+    ended = engine.run("preview", "--diff", "--suppress-outputs", is_policed=is_policed)
     if ended.code:
         raise PlatformError(f"the preview of {stack} failed: {ended.reason}", act=_next_act(ended, stack))
     return ended

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from toolchain import ROOT
 
-TYPED = ("infra", "stacks", "serving", "pipelines", "toolchain")
+TYPED = ("infra", "stacks", "serving", "pipelines", "policy", "toolchain")
 SHELL = ("toolchain/activate", "toolchain/run", "toolchain/require", ".ci/run")
 
 

@@ -14,6 +14,7 @@ SOURCES = (
     "requirements-dev.in",
     "requirements/airflow.in",
     "requirements/kubeflow.in",
+    "requirements/policy.in",
     "requirements/tracking.in",
     "toolchain/uv.in",
     "toolchain/engine/go.in",

@@ -119,7 +119,9 @@ def _install(args: PlatformArgs, opts: pulumi.ResourceOptions) -> list[pulumi.Re
     from pulumi_kubernetes.core.v1 import Namespace
     from pulumi_kubernetes.helm.v3 import Release, RepositoryOptsArgs
 
-    place = Namespace(PLATFORM_NAMESPACE, metadata={"name": PLATFORM_NAMESPACE}, opts=opts)
+    # Baseline: what the charts bring asks for nothing of the node, and not all of it is as confined as a model's pods.
+    labels = {"pod-security.kubernetes.io/enforce": "baseline"}
+    place = Namespace(PLATFORM_NAMESPACE, metadata={"name": PLATFORM_NAMESPACE, "labels": labels}, opts=opts)
     inside = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[place]))
     return [
         Release(

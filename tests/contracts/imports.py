@@ -15,6 +15,7 @@ NEVER = {
     "serving": ("infra", "stacks", "pipelines", "models", "policy", "toolchain"),
     "pipelines": ("stacks", "policy", "toolchain"),
     "models": ("infra", "stacks", "serving", "policy", "toolchain"),
+    "policy": ("infra", "stacks", "serving", "pipelines", "models", "toolchain"),
     "toolchain": ("infra", "stacks", "serving", "pipelines", "models", "policy"),
 }
 # These never reach the engine's SDK, by whatever way round.

@@ -87,6 +87,7 @@ def test_nothing_given_is_run(clone: Path, hostile: str, variable: str) -> None:
     (["up", "STACK=dev"], "python -m pipelines up --stack dev"),
     (["card", "MODEL=iris", "RELEASE=2"], "--without-engine python -m pipelines card iris 2 --stack local"),
     (["preview", "STACK=dev", "OFFLINE=1"], "python -m pipelines preview --stack dev --offline"),
+    (["policy", "STACK=dev", "OFFLINE=1"], "python -m pipelines preview --policy --stack dev --offline"),
     (["new-model", "NAME=churn"], "--without-engine python -m pipelines new-model churn"),
     (["new-model", "NAME=churn-rate", "KIND=text"], "--without-engine python -m pipelines new-model churn-rate text"),
     (["preview"], "python -m pipelines preview --stack local"),
