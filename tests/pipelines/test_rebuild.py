@@ -97,15 +97,15 @@ def test_a_package_that_was_altered_is_found_and_the_true_one_known(repository: 
     assert "answers      DIFFER" in said
 
 
-def forge(store: Path, change: Callable[[dict[str, Any]], object]) -> None:
+def forge(store: Path, change: Callable[[dict[str, Any]], object], number: int = 2) -> None:
     """Alter a record, with all of its digests right."""
-    path = record_path(store, "iris", 2)
+    path = record_path(store, "iris", number)
     document = yaml.safe_load(path.read_text(encoding="utf-8"))
     change(document)
     document["bento"]["digest"] = tree_digest(store / document["bento"]["path"])
     document["digest"] = record_digest(document)
     path.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
-    load(store, "iris", 2)
+    load(store, "iris", number)
 
 
 def test_another_model_under_right_digests_is_found_by_its_answers(repository: Path, store: Path) -> None:
@@ -166,6 +166,7 @@ def test_a_dirty_tree_is_said_and_its_files_are_known_by_their_digests(laborator
 
 
 def test_files_that_no_commit_holds_and_that_changed_are_named(laboratory: Laboratory) -> None:
+    forge(laboratory.store, lambda document: document["commit"].update(sha="none"), number=1)
     laboratory.change("train.py", "StandardScaler()", "StandardScaler(with_std=False)")
     (laboratory.iris / "new.py").write_text("", encoding="utf-8")
     with pytest.raises(StepFailed, match="files that no commit holds") as caught:
