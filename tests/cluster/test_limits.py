@@ -102,7 +102,8 @@ def test_what_cannot_be_right_is_refused_at_preview(town: ClusterStack, break_it
 def test_a_quota_that_leaves_no_room_is_named_and_nothing_moves(served: ClusterStack) -> None:
     served.make_release(94)
     before = invariants.records(served)
-    served.champion(1, **{"ready-seconds": 3})
+    soon: dict[str, Any] = {"ready-seconds": 3}
+    served.champion(1, **soon)
     served.up()
     served.kubectl("create", "quota", "small", "--hard=pods=1")
     try:
