@@ -35,6 +35,7 @@ def command(root: Path, venv: Path, arguments: list[str], environ: Mapping[str, 
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__API__HOST": "127.0.0.1",
         "AIRFLOW__API__PORT": environ.get("AIRFLOW__API__PORT", PORT),
+        "AIRFLOW__CORE__PARALLELISM": "4",
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
     }
     settings["AIRFLOW__API__BASE_URL"] = f"http://127.0.0.1:{settings['AIRFLOW__API__PORT']}"

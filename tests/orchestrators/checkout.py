@@ -74,7 +74,7 @@ class Checkout:
             start_new_session=True,
         )
 
-    def run(self, *arguments: str, seconds: float = 180) -> tuple[int, str]:
+    def run(self, *arguments: str, seconds: float = 240) -> tuple[int, str]:
         """Run an orchestrator to its end: exit code, and what it said."""
         process = self.start(*arguments)
         try:
