@@ -240,61 +240,6 @@ def test_a_good_release_is_followed_to_its_end(place: Place, capfd: pytest.Captu
     assert place.account.serving == 1
 
 
-def test_nobody_asks_and_probes_do(place: Place, capfd: pytest.CaptureFixture[str]) -> None:
-    place.make(11)
-    place.promote(11)
-    out = capfd.readouterr().out
-    assert "0 requests + " in out and "probes" in out and "11 answers everything" in out
-    place.promote(1)
-
-
-def test_a_release_that_does_not_start_says_why(place: Place) -> None:
-    place.make(12, faulty.exits)
-    began = time.monotonic()
-    said = place.refused(12)
-    assert "exited while starting, with code 3" in said and "64 GiB of memory" in said
-    assert "No user's request reached 12. All traffic is on 1 again." in said
-    assert time.monotonic() - began < 60
-    last = place.account.last_return
-    assert last is not None and (last["from"], last["to"]) == (12, 1) and "64 GiB" in last["reason"]
-
-
-def test_a_release_that_is_late_says_so(place: Place) -> None:
-    place.make(13, faulty.starts_late)
-    assert "was not ready within 2 s" in place.refused(13, ready_seconds=2)
-
-
-def test_a_wrong_answer_is_named(place: Place) -> None:
-    place.make(14, faulty.one_wrong_answer)
-    said = place.refused(14)
-    assert "at 'golden replay': 1 of " in said and "golden requests got another answer than recorded; the first, line " in said
-
-
-def test_errors_are_counted_and_the_share_is_told(place: Place, capfd: pytest.CaptureFixture[str]) -> None:
-    place.make(15, faulty.fails_after(0))
-    with place.users():
-        said = place.refused(15)
-    assert "at '20 %': " in said and "requests failed with 5xx" in said and "allowed 2 %" in said
-    assert "At most 20 % of the traffic reached 15, for " in said
-    assert "| 2/4 20 % | fail: " in capfd.readouterr().out
-
-
-def test_a_slow_release_is_measured(place: Place) -> None:
-    place.make(16, faulty.slow(0.6))
-    with place.users():
-        said = place.refused(16)
-    assert "p99 is " in said and "(allowed 200 ms)" in said
-
-
-def test_nobody_asks_and_that_is_no_pass(place: Place, capfd: pytest.CaptureFixture[str]) -> None:
-    place.make(17)
-    said = place.refused(17, dataclasses.replace(FAST, insufficient="abort"))
-    assert "0 of at least 30 requests seen" in said and "No user's request reached 17" in said
-    said = place.refused(17, dataclasses.replace(FAST, insufficient="hold", hold_seconds=2))
-    assert "0 of at least 30 requests seen" in said
-    assert "20 %: holding until users have sent 30 requests, 2 s at most" in capfd.readouterr().out
-
-
 def test_blue_green_switches_at_once_and_back_at_once(place: Place, capfd: pytest.CaptureFixture[str]) -> None:
     policy = dataclasses.replace(FAST, strategy="blue-green", steps=())
     place.promote(1, policy)

@@ -50,8 +50,14 @@ def retires(home: Laptop, _number: int, since: int) -> bool:
     return any(event["event"] == "done" for event in history(home, since))
 
 
-@pytest.mark.parametrize("moment", [holds_lock, starts_server, replays, steps, bakes, retires], ids=lambda moment: moment.__name__)
-@pytest.mark.parametrize("then", ["again", "back"])
+MOMENTS = [holds_lock, starts_server, replays, steps, bakes, retires]
+
+
+@pytest.mark.parametrize(
+    ("then", "moment"),
+    [*(("again", moment) for moment in MOMENTS), ("back", starts_server), ("back", steps), ("back", retires)],
+    ids=lambda value: value if isinstance(value, str) else value.__name__,
+)
 def test_a_killed_update_is_finished_or_undone_by_the_same_command(
     home: Laptop, moment: Callable[[Laptop, int, int], bool], then: str, request: pytest.FixtureRequest
 ) -> None:
