@@ -103,7 +103,9 @@ def run_phase(root: Path, phase: str) -> Outcome:
     with tempfile.TemporaryDirectory() as scratch:
         report = Path(scratch) / "report.xml"
         status = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", f"--junit-xml={report}", *existing], cwd=root, check=False
+            [sys.executable, "-m", "pytest", "-q", "--durations=10", "--durations-min=20", f"--junit-xml={report}", *existing],
+            cwd=root,
+            check=False,
         ).returncode
         text = report.read_text() if report.exists() else ""
     outcome = judge(phase, status, text, time.monotonic() - started)
