@@ -6,14 +6,13 @@ own ledger says. It names the release by its record's digest and image, so that 
 
 from __future__ import annotations
 
-import contextlib
-import os
 from pathlib import Path
 from typing import Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from infra import files
 from infra.errors import ReleaseError
 from infra.release import MODEL_NAME, Digest, Release, record_digest
 
@@ -137,18 +136,13 @@ def write(store: Path, record: Release, stack: str, *, since: str, baked: bool) 
         "baked": baked,
     }
     document["digest"] = record_digest(document)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
-        partial.replace(path)
+        with files.written_whole(path) as partial:
+            partial.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
     except OSError as error:
         raise ReleaseError(
             f"the record cannot be written: {error.strerror}", where=str(path), act="free some space and run the same command again"
         ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            partial.unlink()
     return path
 
 

@@ -7,7 +7,6 @@ the store's root. The store is ``.local/`` for the local stack and the repositor
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
@@ -18,6 +17,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
 
+from infra import files
 from infra.errors import ReleaseError
 
 FORMAT = 1
@@ -289,7 +289,7 @@ def write(store: Path, document: dict[str, Any]) -> Release:
     plain["digest"] = record_digest(plain)
     record = Release.model_validate(plain)
     path = record_path(store, record.model, record.release)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial = files.partial_of(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("w", encoding="utf-8") as file:
@@ -306,8 +306,7 @@ def write(store: Path, document: dict[str, Any]) -> Release:
             act="free some space and run the same command again; nothing was half-written",
         ) from error
     finally:
-        with contextlib.suppress(OSError):
-            partial.unlink()
+        files.discard(partial)
     return record
 
 

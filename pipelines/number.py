@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 from pathlib import Path
 
 import yaml
 
+from infra import files
 from infra.config import PROJECT, file_name
 from infra.errors import ConfigError, PlatformError
 
@@ -29,14 +28,11 @@ def replace_champion(root: Path, stack: str, model: str, *, expected: int | None
             act="look at it, then run the same command again",
         )
     edited = text[: scalar.start_mark.index] + _word(number) + text[scalar.end_mark.index :]
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        partial.write_text(edited, encoding="utf-8")
-        partial.chmod(path.stat().st_mode)
-        partial.replace(path)
+        with files.written_whole(path) as partial:
+            partial.write_text(edited, encoding="utf-8")
+            partial.chmod(path.stat().st_mode)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            partial.unlink()
         raise PlatformError(
             f"cannot be written: {error.strerror}", where=path.name, act="free some space and run the same command again"
         ) from error

@@ -12,6 +12,7 @@ from typing import Any
 
 import psutil
 
+from infra import files
 from infra.config import PROJECT
 from infra.errors import PlatformError
 from infra.local import daemon, place
@@ -50,6 +51,10 @@ def recover(engine: Engine) -> list[str]:
     Raises PlatformError that names the holder of a lock that is not proven stale.
     """
     done = []
+    served = (engine.root / "releases").glob("*/served/*")
+    files.sweep([engine.root, *served])
+    if _is_of_this_machine(engine):
+        files.sweep([place.STORE, *place.STORE.glob("*")])
     for lock in locks(engine):
         if not lock.is_stale:
             raise PlatformError(

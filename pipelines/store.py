@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from infra import files
 from infra.errors import PlatformError
 from infra.release import file_digest, tree_digest
 
@@ -25,21 +26,15 @@ def now() -> str:
 
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file so that its name only ever leads to the whole content, also after a crash. Raises OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with files.written_whole(path) as partial, partial.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def place_folder(source: Path, target: Path) -> None:
     """Copy a folder to where it will stay, in one visible step; what a killed run left there is replaced. Raises OSError."""
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    partial = files.partial_of(target)
     try:
         copy_folder(source, partial)
         if target.exists():

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from infra import files
 from infra.errors import PlatformError
 
 HOST = "127.0.0.1"
@@ -48,15 +49,11 @@ def runtime_folder() -> Path:
 
 def write_whole(path: Path, text: str) -> None:
     """Write a file so that a reader, and a crash, sees the old text or the new one and nothing between."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Not beside the target: the gateway watches that folder.
-    partial = path.parent.parent / f".{path.name}.{os.getpid()}.partial"
     try:
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
+        # Not beside the target: the gateway watches that folder.
+        with files.written_whole(path, folder=path.parent.parent) as partial:
+            partial.write_text(text, encoding="utf-8")
     except OSError as error:
-        with contextlib.suppress(OSError):
-            partial.unlink()
         raise PlatformError(
             f"cannot be written: {error.strerror}", where=str(path), act="free some space and run the same command again"
         ) from error

@@ -6,12 +6,14 @@ import json
 import os
 import platform
 import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psutil
 import pytest
 
+from infra import files
 from infra.errors import PlatformError
 from infra.local import daemon, place
 from pipelines.engine import Engine, plain
@@ -73,6 +75,38 @@ def test_a_damaged_state_is_named_with_the_way_back(engine: Engine) -> None:
     engine.state_file.write_text('{"checkpoint": ', encoding="utf-8")
     with pytest.raises(PlatformError, match="the state is damaged"):
         recover(engine)
+
+
+WRITER = """
+import os, sys
+from pathlib import Path
+from infra.files import written_whole
+with written_whole(Path(sys.argv[1])) as partial:
+    partial.write_text("half")
+    os.kill(os.getpid(), 9)
+"""
+
+
+@pytest.mark.parametrize("file", ["Pulumi.local.yaml", ".local/supervisor/serve-iris-2-0.conf", "releases/iris/served/dev/2.yaml"])
+def test_what_a_killed_writer_left_is_removed_and_what_a_living_one_writes_is_not(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, file: str
+) -> None:
+    # given
+    monkeypatch.setattr(place, "STORE", engine.root / ".local")
+    path = engine.root / file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("whole", encoding="utf-8")
+    subprocess.run([sys.executable, "-c", WRITER, str(path)], check=False)
+    assert len(list(path.parent.glob(".*.partial"))) == 1
+    living = files.partial_of(path)
+    living.write_text("half", encoding="utf-8")
+    strange = path.with_name(".notes.partial")
+    strange.write_text("a user's own", encoding="utf-8")
+    # when
+    recover(engine)
+    # then
+    assert set(path.parent.glob(".*.partial")) == {living, strange}
+    assert path.read_text(encoding="utf-8") == "whole"
 
 
 def test_an_engine_message_is_stripped_to_its_words() -> None:
