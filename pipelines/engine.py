@@ -42,9 +42,31 @@ class Engine:
     offline: Path | None = None
 
     @property
+    def backend(self) -> str:
+        """Where the stack's state lies: in the checkout for a machine's own stacks, else where PULUMI_BACKEND_URL says.
+
+        Raises PlatformError for an environment without a place of its own: in a checkout nobody else would find what stands.
+        """
+        if self.offline is not None:
+            return f"file://{self.offline}"
+        own = self.root / ".local" / "state"
+        if self.stack in _OWN:
+            return f"file://{own}"
+        url = os.environ.get("PULUMI_BACKEND_URL", "")
+        if not url or Path(url.removeprefix("file://")).resolve() == own.resolve():
+            raise PlatformError(
+                f"the state of {self.stack} needs a place that all who work on it share",
+                where="PULUMI_BACKEND_URL",
+                got=url or "not set",
+                allowed=f"the line that this prints: python -m infra.aws.bootstrap {self.stack}",
+                act=f"export it and run the same command again; to look without an account: make preview STACK={self.stack} OFFLINE=1",
+            )
+        return url
+
+    @property
     def state_folder(self) -> Path | None:
         """Folder of the file backend, or None where the state lies elsewhere."""
-        url = os.environ.get("PULUMI_BACKEND_URL", f"file://{self.root / '.local' / 'state'}")
+        url = self.backend
         return Path(url.removeprefix("file://")) / ".pulumi" if url.startswith("file://") else None
 
     @property
@@ -114,7 +136,6 @@ class Engine:
 
     def _environment(self) -> dict[str, str]:
         defaults = {
-            "PULUMI_BACKEND_URL": f"file://{self.root / '.local' / 'state'}",
             "PULUMI_SKIP_UPDATE_CHECK": "true",
             "DO_NOT_TRACK": "1",
             # Without it the flag --event-log does not exist.
@@ -123,7 +144,7 @@ class Engine:
         if self.stack in _OWN:
             # The state of a machine's own stacks holds no secret; an empty passphrase spares its user a prompt.
             defaults["PULUMI_CONFIG_PASSPHRASE"] = ""
-        forced = {"PULUMI_BACKEND_URL": f"file://{self.offline}", "PULUMI_CONFIG_PASSPHRASE": ""} if self.offline else {}
+        forced = {"PULUMI_BACKEND_URL": self.backend, **({"PULUMI_CONFIG_PASSPHRASE": ""} if self.offline else {})}
         path = f"{Path(sys.prefix) / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}"
         return {**defaults, **os.environ, **forced, "PATH": path, "MLDELIVERY_STORE": str(self.root / ".local")}
 

@@ -133,10 +133,30 @@ def test_make_alone_is_help(clone: Path) -> None:
 def test_activation_gives_a_plain_shell_what_it_needs(tmp_path: Path) -> None:
     source = f'source "{ROOT}/toolchain/activate"'
     script = f'{source} && {source} && echo "$PATH|$PULUMI_BACKEND_URL|$DO_NOT_TRACK|$(command -v python)"'
-    environ = {**os.environ, "PATH": "/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1"}
+    environ = {**os.environ, "PATH": "/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1", "PULUMI_BACKEND_URL": ""}
     ended = subprocess.run(["bash", "-c", script], cwd=tmp_path, env=environ, capture_output=True, text=True, check=True, timeout=60)
     path, backend, tracking, python = ended.stdout.strip().split("|")
     assert path.count(f"{ROOT}/.venv/bin") == 1
     assert backend == f"file://{ROOT}/.local/state"
     assert tracking == "1"
     assert python == f"{ROOT}/.venv/bin/python"
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("s3://mldelivery-state-111122223333-eu-central-1?region=eu-central-1", True),
+        ("file:///elsewhere/.local/state", False),
+    ],
+    ids=["a shared place", "another checkout"],
+)
+def test_activation_keeps_the_place_of_an_environments_state(said: str, kept: bool) -> None:
+    ended = subprocess.run(
+        [str(ROOT / "toolchain" / "run"), "--without-engine", "printenv", "PULUMI_BACKEND_URL"],
+        env={**os.environ, "PULUMI_BACKEND_URL": said},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert ended.stdout.strip() == (said if kept else f"file://{ROOT}/.local/state")
