@@ -6,10 +6,15 @@ something else, that counts.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
+import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
+from types import FrameType
 
 from toolchain import ROOT, SetupError, environment, process
 
@@ -42,14 +47,41 @@ def command(root: Path, venv: Path, arguments: list[str], environ: Mapping[str, 
     return [str(venv / "bin" / "airflow"), *others], {**settings, **environ, "PATH": path}
 
 
+def attend(words: list[str], environ: Mapping[str, str], *, patience_seconds: float = 30) -> int:
+    """Run a command that starts others, and leave none of them behind; its exit code, or 130 where it was interrupted.
+
+    Its processes are a group of their own: a terminal's Ctrl-C, which every process of a group gets, makes Airflow's workers hang. Its
+    first process alone is told, and ends the others; what is left after ``patience_seconds``, or when it has ended, is killed.
+    """
+    child = subprocess.Popen(words, env=dict(environ), stdin=subprocess.DEVNULL, process_group=0)
+    told = 0.0
+
+    def tell(_number: int, _frame: FrameType | None) -> None:
+        nonlocal told
+        told = told or time.monotonic()
+        child.send_signal(signal.SIGINT)
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, tell)
+    while child.poll() is None and not (told and time.monotonic() > told + patience_seconds):
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(0.5)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)
+    code = child.wait()
+    return 130 if told else code
+
+
 def main(arguments: list[str]) -> int:
-    """Become the orchestrator; an exit code where that cannot be."""
+    """Become the orchestrator, or attend it where it starts others; an exit code."""
     if not arguments or arguments[0] not in NAMES:
         print(f"usage: python -m toolchain.orchestrators {'|'.join(NAMES)} ARGUMENT...", file=sys.stderr)
         return 2
     try:
         words, environ = command(ROOT, environment.apart(ROOT, arguments[0]), arguments, os.environ)
         os.chdir(ROOT)
+        if arguments[:2] == ["airflow", "standalone"]:
+            return attend(words, environ)
         os.execve(words[0], words, environ)
     except SetupError as error:
         process.say(f"error: {error}")

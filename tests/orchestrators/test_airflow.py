@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import threading
 from datetime import datetime
@@ -68,9 +69,9 @@ class Server:
         )
 
     def stop(self) -> str:
-        """End it as Ctrl-C would; what it said."""
+        """End it as Ctrl-C does, which reaches the whole group of a terminal's processes; what it said."""
         self._client.close()
-        self._process.send_signal(signal.SIGINT)
+        os.killpg(self._process.pid, signal.SIGINT)
         self._process.wait(60)
         self._reader.join(10)
         if self._process.stdout is not None:
@@ -122,4 +123,5 @@ def test_the_scheduler_retries_fails_and_goes_on_from_the_failed_step(checkout: 
         assert checkout.made(1) == by_command
     finally:
         said = server.stop()
+    assert checkout.processes() == []
     assert "Traceback" not in said, said

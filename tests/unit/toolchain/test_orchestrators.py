@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from toolchain import orchestrators
@@ -34,3 +39,38 @@ def test_kubeflow_runs_the_module_of_this_checkout(tmp_path: Path) -> None:
 def test_another_orchestrator_is_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert orchestrators.main(arguments) == 2
     assert "airflow|kubeflow" in capsys.readouterr().err
+
+
+LEADER = """
+import signal, subprocess, sys, time
+worker = subprocess.Popen([sys.executable, "-c", "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); time.sleep(60)"])
+signal.signal(signal.SIGINT, signal.SIG_IGN if sys.argv[1] == "deaf" else signal.default_int_handler)
+try:
+    print(worker.pid, flush=True)
+    time.sleep(60)
+except KeyboardInterrupt:
+    print("told once", flush=True)
+"""
+ATTEND = "import os, sys; from toolchain.orchestrators import attend; sys.exit(attend(sys.argv[1:], os.environ, patience_seconds=1))"
+
+
+@pytest.mark.parametrize("leader", ["hears", "deaf"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupted_orchestrator_leaves_nothing_behind(leader: str, number: signal.Signals) -> None:
+    # given
+    process = subprocess.Popen(
+        [sys.executable, "-c", ATTEND, sys.executable, "-c", LEADER, leader], text=True, stdout=subprocess.PIPE, start_new_session=True
+    )
+    assert process.stdout is not None
+    worker = psutil.Process(int(process.stdout.readline()))
+    # when
+    os.killpg(process.pid, number)
+    said, _ = process.communicate(timeout=20)
+    # then
+    assert process.returncode == 130
+    assert said == ("told once\n" if leader == "hears" else "")
+    assert not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE
+
+
+def test_an_orchestrator_that_fails_says_so() -> None:
+    assert subprocess.run([sys.executable, "-c", ATTEND, "sh", "-c", "exit 3"], check=False, timeout=20).returncode == 3
