@@ -23,7 +23,7 @@ from infra.errors import ReleaseError
 FORMAT = 1
 """The newest record format that this checkout reads."""
 
-LATER_KEYS = ("sbom", "card", "validation")
+LATER_KEYS = ("sbom", "card", "validation", "search")
 """Keys that records of this format did not have from the start; a record without them stands as it was."""
 
 MODEL_NAME = r"[a-z][a-z0-9-]{0,38}"
@@ -79,6 +79,19 @@ class Comparison(_Part):
     verdict: Verdict
 
 
+class Search(_Part):
+    """How the parameters were found: the best of ``trials`` by ``metric``, over the rows to learn from, cross-validated in ``folds`` parts.
+
+    ``value`` is what the parameters of the release had, ``given`` what those of model.yaml had.
+    """
+
+    trials: int = Field(gt=0)
+    folds: int = Field(gt=1)
+    metric: str
+    value: float
+    given: float
+
+
 class Golden(_Part):
     """Golden requests: their number and the digest of the file inside the Bento."""
 
@@ -127,6 +140,7 @@ class Release(_Part):
     environment: Digest
     snapshot: Snapshot
     parameters: dict[str, str | int | float | bool | None]
+    search: Search | None = None
     metrics: dict[str, Interval]
     comparison: Comparison | None
     gates: dict[str, Verdict] = Field(min_length=1)

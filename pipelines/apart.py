@@ -150,7 +150,7 @@ def _told(error: BaseException) -> tuple[str, Any]:
         return "failed", {"gate": gate, "what": what, "where": error.where, "got": got, "allowed": error.allowed, "act": error.act}
     if isinstance(error, OSError) and error.errno:
         return "refused", (error.errno, error.strerror, error.filename)
-    return "raised", {"type": type(error).__name__, "text": str(error), "at": _place(error)}
+    return "raised", {"type": type(error).__name__, "text": str(error), "at": place(error)}
 
 
 def _revive(kind: str, content: Any) -> Exception:
@@ -175,7 +175,8 @@ def _disk_full(error: BaseException | None) -> OSError | None:
     return None
 
 
-def _place(error: BaseException) -> str:
+def place(error: BaseException) -> str:
+    """File and line of the model's code that raised, or of whatever did."""
     frames = traceback.extract_tb(error.__traceback__)
     of_model = [frame for frame in frames if "/models/" in frame.filename and "site-packages" not in frame.filename]
     frame = (of_model or frames)[-1]

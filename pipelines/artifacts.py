@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from pipelines.model import Parameters
+
 
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
@@ -40,13 +42,30 @@ class Validation:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Searched:
+    """A search over parameters: ``value`` is what the best trial has in ``metric``, ``given`` what the parameters of model.yaml have.
+
+    ``file`` holds every trial, as JSON; see ``pipelines.search``.
+    """
+
+    trials: int
+    folds: int
+    metric: str
+    value: float
+    given: float
+    file: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Trained:
-    """A fitted estimator in skops format, and what it printed while it was fitted."""
+    """A fitted estimator in skops format, the parameters that it was made with, and what it printed while it was fitted."""
 
     model: str
     digest: str
     rows: int
     log: str
+    parameters: Parameters
+    search: Searched | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pipelines.artifacts import Interval
+from pipelines.model import LOWER_IS_BETTER
 
 if TYPE_CHECKING:
     import numpy
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 RESAMPLES = 2000
 LEVEL = 0.95
-LOWER_IS_BETTER = frozenset({"log-loss", "mae", "rmse"})
 OF_LABELS = frozenset({"accuracy", "macro-f1"})
 CELLS_AT_ONCE = 4_000_000
 """Bounds memory: this many weights are held at once, whatever the number of rows."""

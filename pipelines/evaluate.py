@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from infra.release import load as load_record
 from pipelines import detail, kinds, rows
 from pipelines.artifacts import Comparison, Evaluation, Interval, Snapshot, Trained
-from pipelines.bootstrap import LOWER_IS_BETTER, Answers, difference, interval, judge
+from pipelines.bootstrap import Answers, difference, interval, judge
 from pipelines.failures import GateFailed
-from pipelines.model import METRICS, Gates
+from pipelines.model import LOWER_IS_BETTER, METRICS, Gates
 from pipelines.runtime import open_release
 from pipelines.snapshot import find
 from pipelines.train import load

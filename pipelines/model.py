@@ -20,6 +20,7 @@ from pipelines.orchestrated import cron_of
 
 KindName = Literal["tabular", "text", "regression"]
 MetricName = Literal["accuracy", "macro-f1", "log-loss", "mae", "rmse", "r2"]
+LOWER_IS_BETTER: frozenset[MetricName] = frozenset({"log-loss", "mae", "rmse"})
 METRICS: dict[str, tuple[MetricName, ...]] = {"class": ("accuracy", "macro-f1", "log-loss"), "value": ("mae", "rmse", "r2")}
 """Type of the output -> what is measured on the holdout."""
 
@@ -29,6 +30,9 @@ TAKES_AND_GIVES: dict[KindName, tuple[frozenset[str], str]] = {
     "regression": (frozenset({"float", "int"}), "value"),
 }
 """Kind -> the types that its inputs may have, and the type of its output."""
+
+Parameters = dict[str, str | int | float | bool | None]
+"""What a data scientist may set, by name."""
 
 Column = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,62}$")]
 MAX_FILE_BYTES = 200_000
@@ -113,9 +117,45 @@ class Training(_Section):
     """What ``estimator(parameters, seed)`` of train.py is called with, and how long fitting may take."""
 
     seed: int = Field(0, ge=0, le=2**32 - 1)
-    parameters: dict[str, str | int | float | bool | None] = {}
+    parameters: Parameters = {}
     time_limit_seconds: float = Field(600, gt=0)
     trusted_types: list[str] = Field([], description="Types beyond scikit-learn's own that the saved model may hold.")
+
+
+class Range(_Section):
+    """What a parameter may be in a search: one of ``choices``, or a number from ``min`` to ``max``."""
+
+    choices: list[str | int | float | bool | None] = Field([], min_length=2, max_length=1000)
+    type: Literal["float", "int"] = "float"
+    min: float | None = Field(None, description="The lowest value; with max, in place of choices.")
+    max: float | None = Field(None, description="The highest value; with min, in place of choices.")
+    scale: Literal["linear", "log"] = Field("linear", description="log: as many trials from 0.1 to 1 as from 1 to 10.")
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Range:
+        if self.choices and len(self.model_fields_set) > 1:
+            raise ValueError("give choices, or min and max, not both")
+        if self.choices:
+            return self
+        if self.min is None or self.max is None or self.min >= self.max:
+            raise ValueError("holds nothing to try: give choices, or min and max, min below max")
+        if self.type == "int" and not (self.min.is_integer() and self.max.is_integer()):
+            raise ValueError(f"min and max of type int are whole numbers, not {self.min:g} and {self.max:g}")
+        if self.scale == "log" and self.min <= 0:
+            raise ValueError(f"scale log needs min above 0, not {self.min:g}")
+        return self
+
+
+class Search(_Section):
+    """Trials of other parameters before the model is trained; each is judged by cross-validation on the rows to learn from."""
+
+    trials: int = Field(ge=2, le=500, description="How many sets of parameters to try; the first is that of training.parameters.")
+    space: dict[str, Range] = Field(min_length=1, description="Each parameter to vary, of training.parameters.")
+    metric: MetricName = Field(description="What the best trial is best in.")
+    direction: Literal["maximise", "minimise"] | None = Field(None, description="Of the metric, for who reads the file.")
+    folds: int = Field(3, ge=2, le=20, description="A trial learns from all parts but one and is judged on that one, for each in turn.")
+    seed: int | None = Field(None, ge=0, le=2**32 - 1, description="Draws the trials and the folds; training.seed unless given.")
+    time_limit_seconds: float = Field(gt=0, description="For all trials; they come before the time limit of training.")
 
 
 class ComparisonGate(_Section):
@@ -161,6 +201,7 @@ class Model(_Section):
     data: Data
     holdout: float = Field(0.3, gt=0, lt=0.9, description="Share of the rows that no release is ever trained on.")
     training: Training = Training()
+    search: Search | None = Field(None, description="Off unless it is there.")
     gates: Gates
     golden: int = Field(40, ge=30, le=10_000, description="Number of golden requests.")
     tolerance: float = Field(
@@ -181,6 +222,22 @@ class Model(_Section):
     def _label_apart(self) -> Model:
         if self.output.column in self.inputs:
             raise ValueError(f"'{self.output.column}' is an input and the output")
+        return self
+
+    @model_validator(mode="after")
+    def _search_fits(self) -> Model:
+        search = self.search
+        if search is None:
+            return self
+        unknown = [name for name in search.space if name not in self.training.parameters]
+        if unknown:
+            known = ", ".join(self.training.parameters) or "nothing yet"
+            raise ValueError(f"search.space varies {', '.join(unknown)}, which training.parameters does not hold; it holds {known}")
+        if search.metric not in METRICS[self.output.type]:
+            raise ValueError(f"search.metric is one of {', '.join(METRICS[self.output.type])}, not {search.metric}")
+        right = "minimise" if search.metric in LOWER_IS_BETTER else "maximise"
+        if search.direction not in (None, right):
+            raise ValueError(f"search.direction of {search.metric} is {right}, not {search.direction}")
         return self
 
     @model_validator(mode="after")
@@ -269,9 +326,12 @@ def _section(location: list[str]) -> tuple[type[BaseModel] | None, str]:
         ("training",): Training,
         ("gates",): Gates,
         ("gates", "comparison"): ComparisonGate,
+        ("search",): Search,
     }
     if len(location) == 2 and location[0] == "inputs":
         section = Input
+    elif len(location) == 3 and location[:2] == ["search", "space"]:
+        section = Range
     elif location:
         section = known.get(tuple(location))
     return section, ".".join(location) or "model.yaml"

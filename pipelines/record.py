@@ -8,7 +8,19 @@ from pathlib import Path
 from typing import Any
 
 from infra.release import FORMAT, record_path, tree_digest, write
-from pipelines.artifacts import Carded, Evaluation, Imaged, Interface, Packaged, Recorded, Registered, Snapshot, Validation, Verified
+from pipelines.artifacts import (
+    Carded,
+    Evaluation,
+    Imaged,
+    Interface,
+    Packaged,
+    Recorded,
+    Registered,
+    Snapshot,
+    Trained,
+    Validation,
+    Verified,
+)
 from pipelines.commit import of_folder
 from pipelines.digests import code_files, environment_parts
 from pipelines.failures import StepFailed
@@ -30,6 +42,7 @@ def record(
     snapshot: Snapshot,
     interface: Interface,
     validation: Validation,
+    trained: Trained,
     evaluation: Evaluation,
     packaged: Packaged,
     verified: Verified,
@@ -57,7 +70,7 @@ def record(
         "validation": _place(work, validation.page, validation.page_digest, path.with_suffix(VALIDATION_SUFFIX)),
     }
     _note_files(work, path.with_suffix(FILES_SUFFIX))
-    written = write(work.store, _document(work, snapshot, interface, evaluation, packaged, imaged, registered) | placed)
+    written = write(work.store, _document(work, snapshot, interface, trained, evaluation, packaged, imaged, registered) | placed)
     return Recorded(release=written.release, path=path.as_posix(), digest=written.digest)
 
 
@@ -77,6 +90,7 @@ def _document(
     work: Work,
     snapshot: Snapshot,
     interface: Interface,
+    trained: Trained,
     evaluation: Evaluation,
     packaged: Packaged,
     imaged: Imaged,
@@ -93,7 +107,8 @@ def _document(
         "code": work.code,
         "environment": work.environment,
         "snapshot": {"digest": snapshot.digest, "rows": snapshot.rows, "first": snapshot.first, "last": snapshot.last},
-        "parameters": {**work.model.training.parameters, "seed": work.model.training.seed},
+        "parameters": {**trained.parameters, "seed": work.model.training.seed},
+        "search": {name: value for name, value in asdict(trained.search).items() if name != "file"} if trained.search else None,
         "metrics": {name: asdict(value) for name, value in evaluation.metrics.items()},
         "comparison": asdict(evaluation.comparison) if evaluation.comparison else None,
         "gates": dict.fromkeys(GATES, "pass"),

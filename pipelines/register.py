@@ -12,14 +12,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from pipelines import kinds, rows
-from pipelines.artifacts import Evaluation, Packaged, Registered, Snapshot, Trained, Verified
+from pipelines import kinds, rows, search
+from pipelines.artifacts import Evaluation, Packaged, Registered, Searched, Snapshot, Trained, Verified
 from pipelines.commit import of_folder
 from pipelines.failures import StepFailed
 from pipelines.train import load, types_to_trust
 from pipelines.work import Work
 
-STATE, RELEASE, PACKAGE = "mldelivery.state", "mldelivery.release", "mldelivery.package"
+STATE, RELEASE, PACKAGE, TRIAL = "mldelivery.state", "mldelivery.release", "mldelivery.package", "mldelivery.trial"
 
 
 def register(
@@ -123,7 +123,7 @@ def _new(client: Any, work: Work, snapshot: Snapshot, trained: Trained, evaluati
     }
     mlflow.set_experiment(experiment_id=_experiment(client, work))
     with mlflow.start_run(run_name=f"{name}-{work.number}", tags=tags) as run:
-        mlflow.log_params({**work.model.training.parameters, "seed": work.model.training.seed})
+        mlflow.log_params({**trained.parameters, "seed": work.model.training.seed})
         mlflow.log_metrics({key: value for metric, found in evaluation.metrics.items() for key, value in _flat(metric, found)})
         mlflow.log_input(_dataset(frame[[*work.model.inputs, work.model.output.column]], snapshot), context="training")
         info = mlflow.sklearn.log_model(
@@ -134,12 +134,32 @@ def _new(client: Any, work: Work, snapshot: Snapshot, trained: Trained, evaluati
             signature=infer_signature(example, model.predict(kinds.features(example, work.model))),
             pip_requirements=[f"{package}=={version(package)}" for package in ("scikit-learn", "skops", "numpy")],
         )
+        if trained.search:
+            _track_trials(client, work, trained.search, run)
     _ensure_model(client, work)
     # A server, unlike a database, takes no model without its id.
     made = client.create_model_version(
         name, source=info.model_uri, run_id=run.info.run_id, model_id=info.model_id, tags={**tags, STATE: "candidate"}
     )
     return Registered(run=run.info.run_id, version=int(made.version))
+
+
+def _track_trials(client: Any, work: Work, searched: Searched, parent: Any) -> None:
+    """A run for each trial beneath the release's own: MLflow compares them side by side. They ended when the model was trained."""
+    from mlflow.entities import Metric, Param
+    from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+
+    for trial in search.read(work, searched):
+        began, ended = int(1000 * trial.started), int(1000 * (trial.started + trial.seconds))
+        tags = {MLFLOW_PARENT_RUN_ID: parent.info.run_id, TRIAL: str(trial.number)}
+        name = f"{work.model.name}-{work.number} trial {trial.number}"
+        made = client.create_run(parent.info.experiment_id, start_time=began, tags=tags, run_name=name)
+        client.log_batch(
+            made.info.run_id,
+            metrics=[Metric(f"{searched.metric}-cross-validated", trial.value, ended, 0), Metric("seconds", trial.seconds, ended, 0)],
+            params=[Param(key, str(value)) for key, value in trial.parameters.items()],
+        )
+        client.set_terminated(made.info.run_id, end_time=ended)
 
 
 def _experiment(client: Any, work: Work) -> str:

@@ -287,7 +287,8 @@ class _Run:
         if not step.apart:
             return step.load()(*arguments)
         model: Model = self._work.model
-        seconds = {"training": model.training.time_limit_seconds, "tests": model.gates.test_seconds, "fixed": FIXED_SECONDS}[step.limit]
+        training = model.training.time_limit_seconds + (model.search.time_limit_seconds if model.search else 0)
+        seconds = {"training": training, "tests": model.gates.test_seconds, "fixed": FIXED_SECONDS}[step.limit]
         return apart.run(step.load(), *arguments, seconds=seconds, log=output / "log.txt", what=f"step '{step.name}'")
 
 

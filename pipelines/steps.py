@@ -47,7 +47,7 @@ STEPS = (
     Step("snapshot", "snapshot.take_snapshot", "snapshot", settings=("batches",)),
     Step("interface", "interface.check_interface", "interface", version=2, settings=("code", "champion")),
     Step("validate", "validate.validate", "validation", version=3),
-    Step("train", "train.train", "trained", apart=True, limit="training", settings=("code", "environment")),
+    Step("train", "train.train", "trained", version=2, apart=True, limit="training", settings=("code", "environment")),
     Step("test", "test.run_tests", "tested", apart=True, limit="tests", settings=("code", "environment")),
     Step("evaluate", "evaluate.evaluate", "evaluation", version=2, apart=True, settings=("code", "environment", "champion")),
     Step("package", "package.package", "packaged", version=2, apart=True, settings=("code", "environment", "number")),

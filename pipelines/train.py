@@ -1,4 +1,4 @@
-"""Step 4, train: fit the model's estimator on the rows that are not held out."""
+"""Step 4, train: fit the model's estimator on the rows that are not held out, with the best parameters where model.yaml asks to search."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from infra.release import file_digest
 from pipelines import kinds, rows
 from pipelines.artifacts import Snapshot, Trained, Validation
 from pipelines.failures import StepFailed
-from pipelines.model import Model
+from pipelines.model import Model, Parameters
 from pipelines.work import Work
 
 if TYPE_CHECKING:
@@ -24,19 +24,30 @@ OF_SCIKIT_LEARN = frozenset({"sklearn.tree._tree.Tree"})
 def train(work: Work, snapshot: Snapshot, validation: Validation) -> Trained:
     """Fit ``estimator(parameters, seed)`` of the model's train.py and save it as skops. The same inputs give the same model.
 
-    Raises StepFailed when train.py has no such function or gives no estimator of the model's kind, or the model holds types that
-    model.yaml does not trust.
+    Raises StepFailed when train.py has no such function or gives no estimator of the model's kind, the model holds types that model.yaml
+    does not trust, or the search for parameters fails.
     """
     del validation  # only a snapshot that was found valid is trained on
     import skops.io
 
+    from pipelines.search import search
+
     frame = rows.part(rows.read(work.file(snapshot.path)), held_out=False)
-    fitted = fit(work.folder, work.model, frame)
+    found = search(work, frame) if work.model.search else None
+    parameters = found.best.parameters if found else work.model.training.parameters
+    fitted = fit(work.folder, with_parameters(work.model, parameters), frame)
     _check_labels(work, fitted)
     path = work.output / "model.skops"
     skops.io.dump(fitted, path)
     load(path, work.model.training.trusted_types)
-    return Trained(model=work.name(path.name), digest=file_digest(path), rows=len(frame), log=work.name("log.txt"))
+    return Trained(
+        model=work.name(path.name),
+        digest=file_digest(path),
+        rows=len(frame),
+        log=work.name("log.txt"),
+        parameters=parameters,
+        search=found.searched if found else None,
+    )
 
 
 def fit(folder: Path, model: Model, frame: pandas.DataFrame) -> Any:
@@ -47,6 +58,11 @@ def fit(folder: Path, model: Model, frame: pandas.DataFrame) -> Any:
     numpy.random.seed(model.training.seed)
     targets = kinds.of(model).outputs.targets(frame[model.output.column])
     return _estimator(folder, model).fit(kinds.features(frame, model), targets)
+
+
+def with_parameters(model: Model, parameters: Parameters) -> Model:
+    """The same model with other parameters to train with."""
+    return model.model_copy(update={"training": model.training.model_copy(update={"parameters": parameters})})
 
 
 def load(path: Path, trusted: list[str]) -> Any:

@@ -33,7 +33,8 @@ def _(found: artifacts.Validation) -> str:
 
 @describe.register
 def _(found: artifacts.Trained) -> str:
-    return f"on {found.rows} rows, {short(found.digest)}"
+    best = f", best of {found.search.trials} trials by {found.search.metric}" if found.search else ""
+    return f"on {found.rows} rows{best}, {short(found.digest)}"
 
 
 @describe.register

@@ -25,14 +25,13 @@ from pipelines.artifacts import (
     Validation,
     Verified,
 )
-from pipelines.bootstrap import LOWER_IS_BETTER
 from pipelines.card import wording
 from pipelines.card.content import Card, Change, Column, Data, Fact, Gate, Golden, Metric, Rollout, Stack, Stage
 from pipelines.commit import of_folder
 from pipelines.detail import noticed, shown
 from pipelines.detail import read as read_detail
 from pipelines.gates import MEANINGS
-from pipelines.model import Gates
+from pipelines.model import LOWER_IS_BETTER, Gates
 from pipelines.record import VALIDATION_SUFFIX
 from pipelines.runtime import open_release
 from pipelines.snapshot import path_of
@@ -350,7 +349,7 @@ def _rollout(policy: rollout.Policy, stacks: list[Stack]) -> Rollout:
 
 def _lineage(work: Work, snapshot: Snapshot, trained: Trained, packaged: Packaged, imaged: Imaged, registered: Registered) -> list[Fact]:
     commit = of_folder(work.root, work.folder)
-    parameters = {**work.model.training.parameters, "seed": work.model.training.seed}
+    parameters = {**trained.parameters, "seed": work.model.training.seed}
     dirty = " with uncommitted changes" if commit["dirty"] else ""
     found = [
         Fact(name="Commit", value=commit["sha"] + dirty, is_code=True),
@@ -361,6 +360,7 @@ def _lineage(work: Work, snapshot: Snapshot, trained: Trained, packaged: Package
         Fact(name="Environment", value=work.environment, is_code=True),
         Fact(name="Python", value=".".join(map(str, sys.version_info[:3]))),
         Fact(name="Parameters", value=", ".join(f"{name} {value}" for name, value in parameters.items())),
+        *([Fact(name="Search", value=wording.search(trained.search))] if trained.search else []),
         Fact(name="MLflow", value=f"version {registered.version}, run {registered.run}"),
         Fact(name="Trained model", value=trained.digest, is_code=True),
         Fact(name="Bento", value=packaged.digest, is_code=True),

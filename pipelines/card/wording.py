@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipelines.artifacts import Comparison, Interval
+from pipelines.artifacts import Comparison, Interval, Searched
 from pipelines.card.content import Data, Golden, Metric
 from pipelines.detail import Detail, OfClass
 
@@ -34,6 +34,12 @@ def interval(found: Interval, *, signed: bool = False) -> str:
 def bounds(found: Interval, *, signed: bool = False) -> str:
     """The interval alone."""
     return f"[{number(found.low, signed=signed)}, {number(found.high, signed=signed)}]"
+
+
+def search(found: Searched) -> str:
+    """How the parameters were found."""
+    best = f"the best of {found.trials} trials by {found.metric}: {number(found.value)}; {number(found.given)} with those of model.yaml"
+    return f"{best}. Cross-validated in {found.folds} parts of the rows to learn from"
 
 
 def verdict(

@@ -79,6 +79,9 @@ class Outputs(Protocol):
     def not_learned(self, output: Output, fitted: Any) -> str:
         """What a fitted estimator learned in place of what it should, in words; nothing when it is right."""
 
+    def labels(self, fitted: Any) -> list[str]:
+        """The labels that a fitted estimator answers by, in the order of its probabilities; none of a value."""
+
     def predict(self, estimator: Any) -> Predict:
         """A fitted estimator as a function from features to answers."""
 

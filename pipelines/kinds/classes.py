@@ -40,8 +40,13 @@ def lacks(estimator: Any) -> str:
 
 def not_learned(output: Output, fitted: Any) -> str:
     """The labels that it learned, unless they are those of model.yaml."""
-    learned = [str(each) for each in fitted.classes_]
+    learned = labels(fitted)
     return "" if learned == list(output.labels) else f"labels {learned}"
+
+
+def labels(fitted: Any) -> list[str]:
+    """Those that it learned."""
+    return [str(each) for each in fitted.classes_]
 
 
 def predict(estimator: Any) -> Callable[[Array], Array]:

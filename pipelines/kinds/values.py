@@ -48,6 +48,12 @@ def not_learned(output: Output, fitted: Any) -> str:
     return ""
 
 
+def labels(fitted: Any) -> list[str]:
+    """None."""
+    del fitted
+    return []
+
+
 def predict(estimator: Any) -> Callable[[Array], Array]:
     """One column."""
     import numpy

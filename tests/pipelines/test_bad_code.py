@@ -56,6 +56,17 @@ def test_code_that_never_ends_is_stopped(laboratory: Laboratory) -> None:
     assert "thinking" in str(caught.value)
 
 
+def test_a_trial_that_never_ends_is_stopped_and_named(laboratory: Laboratory) -> None:
+    search = "search: {trials: 3, metric: accuracy, time-limit-seconds: 1, space: {C: {choices: [2.0, 3.0]}}}\n\ngates:"
+    laboratory.change("model.yaml", "\ngates:", f"\n{search}")
+    laboratory.change("model.yaml", "time-limit-seconds: 60", "time-limit-seconds: 2")
+    laboratory.change("train.py", "    regression =", "    while parameters['C'] != 1.0:\n        pass\n    regression =")
+    with pytest.raises(StepFailed, match="step 'train' did not end within 3 s and was stopped") as caught:
+        laboratory.release(champion="1")
+    assert 'trial 2 of 3: {"C": ' in str(caught.value)
+    assert laboratory.numbers() == [1]
+
+
 def test_tests_that_never_end_are_stopped(laboratory: Laboratory) -> None:
     laboratory.change("model.yaml", "test-seconds: 60", "test-seconds: 2")
     (laboratory.iris / "tests" / "test_slow.py").write_text("import time\n\n\ndef test_slow():\n    time.sleep(600)\n")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
+import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import date
@@ -44,6 +46,24 @@ def run(made: Laboratory, name: str, until: date, champion: str) -> Release:
     return release(ROOT, name, store=made.store, folders=made.folders, until=until, champion=champion).record
 
 
+def tracked(store: Path, run: str) -> list[tuple[dict[str, str], float]]:
+    """What MLflow has of the runs beneath one: parameters, and the metric that they were compared by, in the order of the trials."""
+    with contextlib.closing(sqlite3.connect(store / "mlflow" / "mlflow.db")) as connection:
+        beneath = connection.execute(
+            "SELECT run_uuid FROM tags JOIN runs USING (run_uuid) WHERE key = 'mlflow.parentRunId' AND value = ? AND status = 'FINISHED' "
+            "ORDER BY start_time, name",
+            (run,),
+        ).fetchall()
+        of_run = "run_uuid = ?"
+        return [
+            (
+                dict(connection.execute(f"SELECT key, value FROM params WHERE {of_run}", (uuid,)).fetchall()),
+                connection.execute(f"SELECT value FROM metrics WHERE key = 'mae-cross-validated' AND {of_run}", (uuid,)).fetchone()[0],
+            )
+            for (uuid,) in beneath
+        ]
+
+
 def golden_of(made: Laboratory, record: Release) -> list[dict[str, Any]]:
     text = (made.store / record.bento.path / "release" / "golden.jsonl").read_text(encoding="utf-8")
     return [json.loads(line) for line in text.splitlines()]
@@ -68,6 +88,21 @@ def test_a_text_model_is_released_and_not_made_again(made: Laboratory) -> None:
     assert first["response"]["predictions"][0]["label"] in about(made, record)["output"]["labels"]
     assert run(made, "docs-router", LATER, "none").release == record.release == 1
     made.check_whole()
+
+
+def test_a_search_is_told_by_record_card_and_mlflow(made: Laboratory) -> None:
+    record = run(made, "progression", FIRST_UNTIL, "none")
+    assert record.search is not None and record.card is not None and record.tracking is not None
+    assert (record.search.trials, record.search.folds, record.search.metric) == (20, 5, "mae")
+    trials = tracked(made.store, record.tracking.run)
+    assert len(trials) == 20
+    assert trials[0] == ({"alpha": "10.0"}, record.search.given)
+    best = min(trials, key=lambda each: each[1])
+    assert (best[0]["alpha"], best[1]) == (str(record.parameters["alpha"]), record.search.value)
+    assert record.search.value <= record.search.given
+    page = (made.store / record.card.page.path).read_text(encoding="utf-8")
+    assert f"alpha {record.parameters['alpha']}, seed 7" in page
+    assert "the best of 20 trials by mae" in page
 
 
 def test_a_regression_is_released_and_compared_with_its_champion(made: Laboratory) -> None:

@@ -8,7 +8,11 @@ from typing import Any
 import pytest
 import yaml
 
+from infra.release import file_digest
+from pipelines import rows
+from pipelines.artifacts import Snapshot
 from pipelines.model import read
+from pipelines.snapshot import arrived, table_of
 from pipelines.work import Work
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -56,6 +60,23 @@ def work(tmp_path: Path, model_folder: Callable[..., Path]) -> Callable[..., Wor
             tracking="",
             output=output,
             place="output",
+        )
+
+    return make
+
+
+@pytest.fixture
+def iris(work: Callable[..., Work]) -> Callable[..., tuple[Work, Snapshot]]:
+    """A Work with the real iris data as its snapshot."""
+
+    def make(**changes: Any) -> tuple[Work, Snapshot]:
+        made = work(**changes)
+        table = table_of(arrived(ROOT / "models" / "iris", made.model, made.until), made.model)
+        path = made.store / "snapshot.parquet"
+        table.to_parquet(path)
+        digest = file_digest(path)
+        return made, Snapshot(
+            path=path.name, digest=digest, rows=len(table), holdout_rows=int(table[rows.HOLDOUT].sum()), first="a", last="b", batches=()
         )
 
     return make

@@ -26,7 +26,6 @@ from pipelines.kinds import KINDS
 from pipelines.kinds.classes import predict as open_estimator
 from pipelines.kinds.numbers import corners
 from pipelines.package import check_answers
-from pipelines.snapshot import arrived, table_of
 from pipelines.test import run_tests
 from pipelines.train import load, train
 from pipelines.work import Work
@@ -35,30 +34,13 @@ ROOT = Path(__file__).resolve().parents[3]
 Make = Callable[..., Work]
 
 
-@pytest.fixture
-def iris(work: Make) -> Callable[..., tuple[Work, Snapshot]]:
-    """A Work with the real iris data as its snapshot."""
-
-    def make(**changes: Any) -> tuple[Work, Snapshot]:
-        made = work(**changes)
-        table = table_of(arrived(ROOT / "models" / "iris", made.model, made.until), made.model)
-        path = made.store / "snapshot.parquet"
-        table.to_parquet(path)
-        digest = release.file_digest(path)
-        return made, Snapshot(
-            path=path.name, digest=digest, rows=len(table), holdout_rows=int(table[rows.HOLDOUT].sum()), first="a", last="b", batches=()
-        )
-
-    return make
-
-
 def fitted(work: Work, snapshot: Snapshot, estimator: Any) -> Trained:
     import skops.io
 
     frame = rows.part(rows.read(work.file(snapshot.path)), held_out=False)
     estimator.fit(rows.features(frame, list(work.model.inputs)), frame["species"].to_numpy(dtype=str))
     skops.io.dump(estimator, work.store / "model.skops")
-    return Trained(model="model.skops", digest="", rows=len(frame), log="")
+    return Trained(model="model.skops", digest="", rows=len(frame), log="", parameters={})
 
 
 # evaluation

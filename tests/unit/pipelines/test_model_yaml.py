@@ -12,6 +12,8 @@ from infra.errors import ConfigError
 from pipelines.model import as_cell, read
 
 ROOT = Path(__file__).resolve().parents[3]
+C = {"min": 0.01, "max": 100, "scale": "log"}
+SEARCH = {"trials": 10, "metric": "accuracy", "time-limit-seconds": 60, "space": {"C": C}}
 
 
 def test_every_model_of_the_repository_is_right() -> None:
@@ -43,6 +45,26 @@ def test_every_model_of_the_repository_is_right() -> None:
         ({"gates.minimum": {}, "gates.maximum": {}}, ["gates", "at least one threshold"]),
         ({"gates.comparison.insufficient-evidence": "allow"}, ["gates.comparison", "allowed-because"]),
         ({"gates.comparison": {"metric": "accuracy"}}, ["'margin' is missing", "gates.comparison.margin"]),
+        ({"search": SEARCH | {"trails": 5}}, ["model.yaml: search.trails", "unknown key 'trails'", "allowed:", "time-limit-seconds"]),
+        ({"search": SEARCH | {"space": {"c": C}}}, ["search.space varies c", "it holds C, max-iterations"]),
+        ({"search": SEARCH | {"space": {}}}, ["model.yaml: search.space", "at least 1"]),
+        ({"search": SEARCH | {"space": {"C": {}}}}, ["model.yaml: search.space.C", "holds nothing to try"]),
+        ({"search": SEARCH | {"space": {"C": {"choices": []}}}}, ["search.space.C.choices", "at least 2"]),
+        ({"search": SEARCH | {"space": {"C": {"choices": [1.0]}}}}, ["search.space.C.choices", "at least 2"]),
+        ({"search": SEARCH | {"space": {"C": {"min": 5}}}}, ["search.space.C", "min and max"]),
+        ({"search": SEARCH | {"space": {"C": {"min": 5, "max": 5}}}}, ["search.space.C", "min below max"]),
+        (
+            {"search": SEARCH | {"space": {"C": {"min": 0, "max": 5, "scale": "log"}}}},
+            ["search.space.C", "scale log needs min above 0, not 0"],
+        ),
+        ({"search": SEARCH | {"space": {"C": {"min": 0, "max": 0.5, "type": "int"}}}}, ["search.space.C", "whole numbers, not 0 and 0.5"]),
+        ({"search": SEARCH | {"space": {"C": {"choices": [1, 2], "max": 5}}}}, ["search.space.C", "not both"]),
+        ({"search": SEARCH | {"space": {"C": {"low": 1}}}}, ["search.space.C.low", "unknown key 'low'", "choices, type, min, max, scale"]),
+        ({"search": SEARCH | {"metric": "mae"}}, ["search.metric is one of accuracy, macro-f1, log-loss, not mae"]),
+        ({"search": SEARCH | {"direction": "minimise"}}, ["search.direction of accuracy is maximise, not minimise"]),
+        ({"search": SEARCH | {"trials": 1}}, ["model.yaml: search.trials", "2"]),
+        ({"search": {"trials": 3}}, ["is missing", "the keys of 'search'"]),
+        ({"search": SEARCH | {"time-limit-seconds": 0}}, ["search.time-limit-seconds", "greater than 0", "For all trials"]),
         ({"data": {}}, ["data.minimum-rows", "is missing", "batches"]),
     ],
 )

@@ -84,7 +84,7 @@ def _sample(kind: typing.Any) -> typing.Any:
         elif typing.get_origin(hint) is tuple:
             values[name] = ("x",)
         elif typing.get_origin(hint) is dict:
-            values[name] = {"accuracy": _sample(artifacts.Interval)}
+            values[name] = {"accuracy": _sample(artifacts.Interval) if parts[1] is artifacts.Interval else 0.5}
         elif parts and type(None) in parts:
             values[name] = _sample(parts[0]) if dataclasses.is_dataclass(parts[0]) else EXAMPLES[parts[0]]
         else:
