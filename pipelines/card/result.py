@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from pipelines import rows
 from pipelines.artifacts import Snapshot
@@ -41,6 +41,10 @@ WORDS: Mapping[str, str] = {
 """What the expectations of a suite as it is made say; of others the type stands alone."""
 
 
+SMOOTHING = frozenset({"internal_weight_holdout", "tail_weight_holdout"})
+"""Arguments that say how a distribution is compared, not what is allowed of it."""
+
+
 def result_page(work: Work, snapshot: Snapshot, frame: pandas.DataFrame, results: Sequence[Result]) -> str:
     """The whole page. The same snapshot and suite give the same page."""
     import jinja2
@@ -57,7 +61,9 @@ def result_page(work: Work, snapshot: Snapshot, frame: pandas.DataFrame, results
         tables=[(each, *_offending(each, frame)) for each in failed if each.rows],
         words=WORDS,
         shown=_shown,
-        shown_rows=SHOWN_ROWS,
+        smoothing=SMOOTHING,
+        observed=_observed,
+        parted=_parted,
         draw=lambda each: Markup(charts.bars(each.reference, each.seen)),
         style=Markup((FOLDER / "style.css").read_text(encoding="utf-8")),
     )
@@ -72,9 +78,23 @@ def _offending(each: Result, frame: pandas.DataFrame) -> tuple[list[str], list[l
     return [heads.get(name, name) for name in columns], [[_shown(cell) for cell in row] for row in found]
 
 
+def _observed(each: Result) -> str:
+    """What was observed, in a few words; of a divergence from a reference without what came, there is no number."""
+    if each.observed is None and each.seen and not each.success:
+        return "infinite: it holds what the reference does not"
+    return "" if each.observed is None else _shown(each.observed)
+
+
+def _parted(text: str) -> Markup:
+    """Names that a narrow window breaks after an underscore, not anywhere."""
+    return escape(text).replace("_", Markup("_<wbr>"))
+
+
 def _shown(value: Any) -> str:
-    """A value in a few characters; a missing one in a word."""
+    """A value in a few characters; what nobody would see in a word."""
     if value is None or value != value:
         return "empty"
+    if isinstance(value, str) and not value.strip():
+        return "blank"
     text = f"{value:.6g}" if isinstance(value, float) else ", ".join(map(str, value)) if isinstance(value, list) else str(value)
     return text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 1] + "…"

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pandas
 import pytest
 import yaml
 
 from infra import release
 from infra.errors import ReleaseError
+from pipelines import rows
+from pipelines.artifacts import Snapshot
 from pipelines.card import find, main
 from pipelines.card.page import page
+from pipelines.failures import GateFailed
+from pipelines.model import read
+from pipelines.snapshot import path_of
+from pipelines.validate import validate
+from pipelines.work import Work
 from tests.browser import Browser, browser
 from tests.cards import card
-from tests.pipelines.laboratory import LATER, Laboratory, folders_for
+from tests.pipelines.laboratory import LATER, ROOT, Laboratory, folders_for
 
 HEADINGS = (
     "What to look at",
@@ -137,6 +145,116 @@ def test_any_card_fits_a_narrow_window_and_runs_nothing(chromium: Browser, tmp_p
     assert chromium.evaluate("document.title") == "churn 2: evidence"
     assert chromium.evaluate("document.querySelectorAll('script, img').length") == 0
     assert chromium.requests == [path.as_uri()]
+
+
+# the result of validation, which the record and the card name
+
+
+DRAWN_OUTSIDE = """
+[...document.querySelectorAll('.wide svg')].filter(each => {
+  const [inner, outer] = [each, each.closest('.wide')].map(element => element.getBoundingClientRect());
+  return inner.width < 60 || inner.right > outer.right + 1 || inner.left < outer.left;
+}).length
+"""
+"""Drawings of which a part is cut off."""
+
+
+def refused(store: Path, scratch: Path, spoil: Callable[[pandas.DataFrame], None]) -> Path:
+    """The page that validation leaves of release 2's snapshot, its rows spoiled."""
+    record = release.load(store, "iris", 2)
+    frame = rows.read(store / path_of("iris", record.snapshot.digest))
+    spoil(frame)
+    frame.to_parquet(scratch / "snapshot.parquet")
+    folder = ROOT / "models" / "iris"
+    nothing = "sha256:" + "0" * 64
+    work = Work(
+        root=ROOT,
+        store=scratch,
+        folder=folder,
+        model=read(folder),
+        until=LATER,
+        champion=None,
+        number=3,
+        reason="a test",
+        code=nothing,
+        environment=nothing,
+        tracking="",
+        output=scratch,
+        place="output",
+    )
+    about = record.snapshot
+    snapshot = Snapshot(
+        path="snapshot.parquet",
+        digest=about.digest,
+        rows=len(frame),
+        holdout_rows=int(frame[rows.HOLDOUT].sum()),
+        first=about.first,
+        last=about.last,
+        batches=(),
+    )
+    with pytest.raises(GateFailed):
+        validate(work, snapshot)
+    return scratch / "report.html"
+
+
+def spoil(frame: pandas.DataFrame) -> None:
+    frame.loc[3:40, "sepal_length_cm"] = None
+    frame.loc[5, "petal_width_cm"] = 99.0
+    frame.loc[8, "species"] = "<script>document.title = 1</script>" + "w" * 300
+    frame.loc[9, "species"] = " "
+    frame["petal_length_cm"] *= 1.7
+
+
+def check_page(chromium: Browser, path: Path, *, width: int, dark: bool) -> str:
+    """What holds of every such page, whoever looks at it how; its text."""
+    chromium.open(path, width=width, dark=dark)
+    assert chromium.requests == [path.as_uri()]
+    assert chromium.evaluate("document.querySelectorAll('script, img').length") == 0
+    assert chromium.evaluate("document.documentElement.scrollWidth") == width
+    assert chromium.evaluate(LOW_CONTRAST) == []
+    assert chromium.evaluate("document.querySelectorAll('.wide svg').length") >= 5
+    assert chromium.evaluate(DRAWN_OUTSIDE) == 0
+    background = chromium.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (sum(map(int, background[4:-1].split(","))) < 150) is dark
+    return chromium.text()
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_result_of_validation_can_be_read(made: Laboratory, chromium: Browser, width: int, dark: bool) -> None:
+    record = release.load(made.store, "iris", 2)
+    assert record.validation is not None
+    chromium.open(find(made.store, "iris", 2)[0])
+    links = chromium.evaluate("[...document.querySelectorAll('a')].map(each => each.href)")
+    assert (made.store / record.validation.path).as_uri() in links
+    text = check_page(chromium, made.store / record.validation.path, width=width, dark=dark)
+    assert "All 27 expectations are fulfilled." in text
+    assert record.snapshot.digest in text
+    assert "expect_column_values_to_be_between" in text
+    assert "fail" not in text
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_failed_expectation_is_read_first_with_its_rows(
+    made: Laboratory, chromium: Browser, tmp_path: Path, width: int, dark: bool
+) -> None:
+    text = check_page(chromium, refused(made.store, tmp_path, spoil), width=width, dark=dark)
+    assert "5 of 27 expectations failed: nothing was trained on this data." in text
+    before, after = text.split("\nExpectations\n")
+    assert "sepal_length_cm: is filled in every row" in before
+    assert "The first 20 of 38 rows." in before
+    assert ["2026-09-21.csv", "7", "99"] in [line.split() for line in before.splitlines()]
+    assert "<script>document.title = 1</script>www" in before
+    assert "blank" in before
+    assert "infinite: it holds what the reference does not" in after
+    assert after.count("fail\t") == 5
+    assert after.rindex("fail\t") < after.index("pass\t")
+    assert chromium.evaluate("document.title") == "iris: validation of its data"
+    names = chromium.names()
+    assert [each for each in names["heading"] if each in ("Rows that failed", "Expectations")] == ["Rows that failed", "Expectations"]
+    assert all(names["region"])
+    assert chromium.evaluate("[...document.querySelectorAll('table')].filter(each => !each.querySelector('th[scope]')).length") == 0
 
 
 def test_the_record_names_the_card_by_digest(made: Laboratory, capsys: pytest.CaptureFixture[str]) -> None:
