@@ -17,6 +17,7 @@ from infra.records import checked, records_in_use
 from infra.release import Release, numbers
 from pipelines import tracking
 from pipelines.engine import Ended, Engine
+from pipelines.mirror import mirror
 from pipelines.number import replace_champion
 from pipelines.recover import recover
 from pipelines.served import record_served
@@ -35,6 +36,7 @@ def up(root: Path, stack: str, *, quiet: bool = False) -> Ended:
     if ended.code:
         raise PlatformError(f"the update of {stack} failed: {ended.reason}", act=_next_act(ended, stack))
     record_served(root, stack, config)
+    mirror(root, stack, config)
     return ended
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
 import time
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,6 +68,15 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
         yield copy
 
 
+def champion_in_mlflow(checkout: Checkout) -> str:
+    """The release whose version MLflow's own server calls the champion of this stack."""
+    query = "name=iris&alias=champion-local"
+    with urllib.request.urlopen(f"http://127.0.0.1:{checkout.at.port + 2}/api/2.0/mlflow/registered-models/alias?{query}") as answer:
+        tags = {tag["key"]: tag["value"] for tag in json.load(answer)["model_version"]["tags"]}
+    assert tags["mldelivery.state"] == "released"
+    return str(tags["mldelivery.release"])
+
+
 def commits(checkout: Checkout) -> list[str]:
     return checkout.sh("git log --format=%s").splitlines()
 
@@ -91,6 +102,7 @@ def test_up_again_changes_nothing(checkout: Checkout) -> None:
     began = time.monotonic()
     said = checkout.run("make up")
     assert "8 unchanged" in said and not re.search(r"\d (created|updated|deleted|replaced)", said), said
+    assert "champion-local" not in said and champion_in_mlflow(checkout) == "1"
     assert time.monotonic() - began < 60
 
 
@@ -132,10 +144,12 @@ def test_promote_and_go_back(checkout: Checkout) -> None:
         assert f"iris: 1 -> 2 | {stage}" in said, said
     assert "iris: 2 answers everything; 1 retires" in said
     assert "release: 2" in checkout.curl().lower()
+    assert champion_in_mlflow(checkout) == "2"
     assert not any(words in checkout.sh("make preview") for words in NOTHING)
     back = checkout.run("make promote MODEL=iris RELEASE=1")
     assert "2/2 switch to 100 % | pass: proven before" in back and "bake at 100 % |" not in back, back
     assert "release: 1" in checkout.curl().lower()
+    assert champion_in_mlflow(checkout) == "1"
 
 
 def test_an_abort_puts_the_number_back_in_two_commits(checkout: Checkout) -> None:
@@ -150,6 +164,7 @@ def test_an_abort_puts_the_number_back_in_two_commits(checkout: Checkout) -> Non
     assert commits(checkout) == ["Return iris 3 -> 1 on local", "Promote iris 1 -> 3 on local", *before]
     assert "golden requests got another answer than recorded" in checkout.sh("git log -1 --format=%b")
     assert checkout.sh("git diff HEAD~2 -- Pulumi.local.yaml") == ""
+    assert champion_in_mlflow(checkout) == "1"
     assert not any(words in checkout.sh("make preview") for words in NOTHING)
 
 

@@ -103,6 +103,7 @@ def test_promotion_return_and_preview_do_not_need_mlflow(home: Laptop) -> None:
         out = home.ok("promote", "iris", "61")
         assert f"port {ports['mlflow']} is taken by process {stranger.pid}" in out
         assert "Models are served without mlflow" in out
+        assert "MLflow's alias champion-local is not up to date yet, the next `make up` does it" in out
         home.ok("promote", "iris", "1")
         assert stranger.poll() is None
     invariants.check(home, champion=1, load=load, between={1, 61}, before=before)
