@@ -15,7 +15,7 @@ def announce(work: Work, registered: Registered, recorded: Recorded) -> Announce
     A release that was registered in another MLflow, such as a first one that was made before the stack's own server ran, is left alone:
     here its number is nobody's, or another release's.
     """
-    with reached(work) as client:
+    with reached(work, "announce") as client:
         if not _is_known(client, work, registered):
             return Announced(
                 version=registered.version, note=f"{work.tracking} has no run {registered.run[:8]}: it was registered elsewhere"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -27,7 +28,7 @@ def register(
 ) -> Registered:
     """Track the training and register its model as a candidate. Raises StepFailed when MLflow cannot be reached or refuses."""
     del verified  # only what passed every gate is registered
-    with reached(work) as client:
+    with reached(work, "register") as client:
         return _known(client, work, packaged) or _new(client, work, snapshot, trained, evaluation, packaged)
 
 
@@ -42,8 +43,8 @@ def own_uri(store: Path) -> str:
 
 
 @contextlib.contextmanager
-def reached(work: Work) -> Iterator[Any]:
-    """MLflow's client. All that it raises becomes one StepFailed that says where it was looked for; a full disk stays an OSError."""
+def reached(work: Work, step: str) -> Iterator[Any]:
+    """MLflow's client. All that it raises becomes one StepFailed that names step, release and server; a full disk stays an OSError."""
     uri = work.tracking
     import mlflow
 
@@ -56,14 +57,28 @@ def reached(work: Work) -> Iterator[Any]:
     except (StepFailed, OSError):
         raise
     except Exception as error:  # its stores raise what their drivers raise
-        reason = " ".join(str(error).split())[:300]
-        act = "free some space" if "full" in reason else "start it (make up), or correct MLFLOW_TRACKING_URI"
+        reason, act = refusal(error)
         raise StepFailed(
-            f"MLflow refused: {type(error).__name__}: {reason}",
+            f"step '{step}' of {work.model.name} {work.number}: MLflow refused: {reason}",
             where=uri,
             allowed="a tracking store that answers",
             act=f"{act}, then run the same command again: it goes on from here",
         ) from None
+
+
+def refusal(error: Exception) -> tuple[str, str]:
+    """What MLflow's client says, in one line without the layers of its transport, and what to do about it."""
+    text = " ".join(str(error).split())
+    request = re.match(r"API request to (?:\w+://[^/]+)?(/[^\s?]*)\S* failed", text)
+    cause = re.search(r"\(Caused by \w+\((.*)\)\)$", text)
+    if request and cause:
+        asked, said = request[1], re.sub(r"^HTTPS?Connection\([^)]*\): ", "", cause[1].strip("'\""))
+        if "error responses" not in said:
+            return said[:300], "start it (make up), or correct MLFLOW_TRACKING_URI"
+        behind = "its store of artifacts" if "/mlflow-artifacts/" in asked else "its database"
+        return f"{said} to {asked}"[:300], f"bring back what the server stands on (most likely {behind}; its log says more)"
+    act = "free some space" if "full" in text else "start it (make up), or correct MLFLOW_TRACKING_URI"
+    return f"{type(error).__name__}: {text}"[:300], act
 
 
 def _ensure_database(folder: Path) -> None:
@@ -121,7 +136,9 @@ def _new(client: Any, work: Work, snapshot: Snapshot, trained: Trained, evaluati
         "mldelivery.environment": work.environment,
         "mldelivery.code": work.code,
     }
-    mlflow.set_experiment(experiment_id=_experiment(client, work))
+    experiment = _experiment(client, work)
+    _end_left(client, experiment, packaged)
+    mlflow.set_experiment(experiment_id=experiment)
     with mlflow.start_run(run_name=f"{name}-{work.number}", tags=tags) as run:
         mlflow.log_params({**trained.parameters, "seed": work.model.training.seed})
         mlflow.log_metrics({key: value for metric, found in evaluation.metrics.items() for key, value in _flat(metric, found)})
@@ -135,7 +152,7 @@ def _new(client: Any, work: Work, snapshot: Snapshot, trained: Trained, evaluati
             pip_requirements=[f"{package}=={version(package)}" for package in ("scikit-learn", "skops", "numpy")],
         )
         if trained.search:
-            _track_trials(client, work, trained.search, run)
+            _track_trials(client, work, trained.search, packaged, run)
     _ensure_model(client, work)
     # A server, unlike a database, takes no model without its id.
     made = client.create_model_version(
@@ -144,14 +161,14 @@ def _new(client: Any, work: Work, snapshot: Snapshot, trained: Trained, evaluati
     return Registered(run=run.info.run_id, version=int(made.version))
 
 
-def _track_trials(client: Any, work: Work, searched: Searched, parent: Any) -> None:
+def _track_trials(client: Any, work: Work, searched: Searched, packaged: Packaged, parent: Any) -> None:
     """A run for each trial beneath the release's own: MLflow compares them side by side. They ended when the model was trained."""
     from mlflow.entities import Metric, Param
     from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
     for trial in search.read(work, searched):
         began, ended = int(1000 * trial.started), int(1000 * (trial.started + trial.seconds))
-        tags = {MLFLOW_PARENT_RUN_ID: parent.info.run_id, TRIAL: str(trial.number)}
+        tags = {MLFLOW_PARENT_RUN_ID: parent.info.run_id, PACKAGE: packaged.digest, TRIAL: str(trial.number)}
         name = f"{work.model.name}-{work.number} trial {trial.number}"
         made = client.create_run(parent.info.experiment_id, start_time=began, tags=tags, run_name=name)
         client.log_batch(
@@ -160,6 +177,12 @@ def _track_trials(client: Any, work: Work, searched: Searched, parent: Any) -> N
             params=[Param(key, str(value)) for key, value in trial.parameters.items()],
         )
         client.set_terminated(made.info.run_id, end_time=ended)
+
+
+def _end_left(client: Any, experiment: str, packaged: Packaged) -> None:
+    """End the runs that MLflow still takes for running: who began them for this package was killed, or lost the database on the way."""
+    for run in client.search_runs([experiment], f"tags.`{PACKAGE}` = '{packaged.digest}' and attributes.status = 'RUNNING'"):
+        client.set_terminated(run.info.run_id, "KILLED")
 
 
 def _experiment(client: Any, work: Work) -> str:

@@ -10,11 +10,11 @@ import sys
 import tempfile
 import time
 import xml.etree.ElementTree as ET
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolchain import ROOT, SetupError, chromium, orchestrators
+from toolchain import ROOT, SetupError, chromium, orchestrators, tracking_server
 from toolchain.process import say
 
 # In the order in which they run. A pattern without * is a folder that makes the phase exist.
@@ -30,7 +30,10 @@ PHASES: dict[str, tuple[str, ...]] = {
     "e2e": ("tests/e2e",),
     "faults": ("tests/faults",),
 }
-SETUP = {"pipelines": chromium.prepare, "orchestrators": orchestrators.prepare}
+SETUP: dict[str, tuple[Callable[[], object], ...]] = {
+    "pipelines": (chromium.prepare, tracking_server.prepare),
+    "orchestrators": (orchestrators.prepare,),
+}
 """What a phase needs beside the environment and the engine. Without it its tests fail, and say the same."""
 NO_TESTS = 5
 INTERRUPTED = (2, 130, -2)
@@ -94,9 +97,9 @@ def run_phase(root: Path, phase: str) -> Outcome:
     if not existing:
         return Outcome(phase, "no such folder")
     print(f"phase {phase}: {' '.join(existing)}", flush=True)
-    if phase in SETUP:
+    for prepare in SETUP.get(phase, ()):
         try:
-            SETUP[phase]()
+            prepare()
         except SetupError as error:
             say(str(error))
     started = time.monotonic()

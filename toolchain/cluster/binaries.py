@@ -18,6 +18,7 @@ MODULES = ("parts", "dns", "gateway", "store")
 VERSION = "k8s.io/component-base/version"
 ARGO = "github.com/argoproj/argo-rollouts"
 TRAEFIK = "github.com/traefik/traefik/v3"
+STORE = "versitygw"
 DONE = "complete"
 
 
@@ -26,7 +27,7 @@ def prepare() -> Path:
 
     Built where it is not there yet; raises SetupError with the compiler's last lines.
     """
-    folder = cache_dir() / "cluster" / f"{recipe()[:16]}-{platform.system().lower()}-{platform.machine()}"
+    folder = _folder()
     if (folder / DONE).is_file():
         return folder
     with exclusive(folder.with_suffix(".lock"), "the cluster's programs"):
@@ -34,6 +35,22 @@ def prepare() -> Path:
             folder.mkdir(parents=True, exist_ok=True)
             _build(folder)
     return folder
+
+
+def store() -> Path:
+    """The S3 server alone, where the others are not needed; ``prepare`` goes on from there. Raises SetupError like it."""
+    program = _folder() / STORE
+    if not program.is_file():
+        with exclusive(program.parent.with_suffix(".lock"), "the cluster's programs"):
+            if not program.is_file():
+                say("building an S3 server from its pinned Go module: some 2 minutes on 2 cores the first time")
+                program.parent.mkdir(parents=True, exist_ok=True)
+                _build_store(Go(ROOT, [SOURCE / "store"]), program.parent)
+    return program
+
+
+def _folder() -> Path:
+    return cache_dir() / "cluster" / f"{recipe()[:16]}-{platform.system().lower()}-{platform.machine()}"
 
 
 def recipe() -> str:
@@ -47,8 +64,8 @@ def recipe() -> str:
 
 
 def _build(folder: Path) -> None:
-    parts, dns, gateway, store = (SOURCE / module for module in MODULES)
-    go = Go(ROOT, [parts, dns, gateway, store])
+    parts, dns, gateway, _ = modules = [SOURCE / module for module in MODULES]
+    go = Go(ROOT, modules)
     version = module_version(parts / "go.mod", "k8s.io/kubernetes")
     major, minor, _ = version.split(".")
     what = f"Kubernetes {version}, Argo Rollouts, CoreDNS and an S3 server"
@@ -59,7 +76,7 @@ def _build(folder: Path) -> None:
     _once(go, parts, "./pause", folder / "pause")
     _once(go, parts, f"{ARGO}/cmd/rollouts-controller", folder / "rollouts-controller")
     _once(go, dns, "github.com/coredns/coredns", folder / "coredns")
-    _once(go, store, "github.com/versity/versitygw/cmd/versitygw", folder / "versitygw")
+    _build_store(go, folder)
     definitions = folder / "definitions"
     shutil.rmtree(definitions, ignore_errors=True)
     definitions.mkdir()
@@ -71,6 +88,10 @@ def _build(folder: Path) -> None:
     for name in ("kubernetes-crd-definition-v1.yml", "kubernetes-crd-rbac.yml"):
         shutil.copyfile(documents / name, definitions / name)
     (folder / DONE).touch()
+
+
+def _build_store(go: Go, folder: Path) -> None:
+    _once(go, SOURCE / "store", "github.com/versity/versitygw/cmd/versitygw", folder / STORE)
 
 
 def _once(go: Go, module: Path, package: str, target: Path, variables: str = "") -> None:

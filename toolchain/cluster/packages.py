@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Container
 from pathlib import Path
 
 from toolchain import SetupError
@@ -22,6 +23,7 @@ PROGRAMS = {
 }
 # File, or pattern of one -> its package: what Debian lays where PATH does not lead.
 FILES = {"usr/lib/cni/bridge": "containernetworking-plugins", "usr/lib/postgresql/*/bin/postgres": "postgresql"}
+DATABASE = "postgresql"
 PATH = os.pathsep.join(["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"])
 
 
@@ -36,21 +38,19 @@ def database_programs() -> Path:
     return max(Path("/").glob("usr/lib/postgresql/*/bin/postgres"), key=lambda path: int(path.parts[4])).parent
 
 
-def prepare() -> None:
-    """Install what is missing. Raises SetupError where this is no Debian, or apt refuses."""
-    wanted = missing()
+def prepare(only: Container[str] | None = None) -> None:
+    """Install what is missing, of ``only`` these packages. Raises SetupError where this is no Debian, or apt refuses."""
+    wanted = [package for package in missing() if only is None or package in only]
     if not wanted:
         return
     apt = shutil.which("apt-get", path=PATH)
     if apt is None:
-        raise SetupError(
-            f"the cluster needs {', '.join(wanted)}, and there is no apt-get here. Do: install them, then run make cluster again"
-        )
+        raise SetupError(f"{', '.join(wanted)} needed, and there is no apt-get here. Do: install them, then run the same command again")
     say(f"installing from Debian: {', '.join(wanted)}")
     # Their services stay off: the node runs them itself.
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
     run([apt, "update", "-q"], "looking for packages", env=environment)
     run([apt, "install", "-y", "-q", "--no-install-recommends", *wanted], "installing packages", env=environment)
-    left = missing()
+    left = set(wanted) & set(missing())
     if left:
         raise SetupError(f"installed, and still not there: {', '.join(left)}")
