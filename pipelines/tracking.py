@@ -35,7 +35,7 @@ def prepare_image(root: Path, config: StackConfig) -> None:
     write_whole(config.store(root) / IMAGE, f"{NAME}@{digest}\n".encode())
     try:
         if push_layout(layout, NAME, digest, cluster.registry, tag=digest.removeprefix("sha256:")[:12]):
-            print(f"MLflow's server: image pushed to {cluster.registry}", flush=True)
+            print(f"MLflow's server: image {NAME}@{digest} pushed to {cluster.registry}", flush=True)
     except PlatformError as error:
         # Models do not wait for it: a registry that is down must not stand in the way of a return.
         print(f"warning: {error}\nMLflow's server needs this image only where no node holds it yet: going on", flush=True)

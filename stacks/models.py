@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import pulumi
 
 from infra.config import KubernetesConfig, StackConfig, file_name
+from infra.errors import ConfigError
 from infra.kubernetes.model_server import ModelServer, ModelServerArgs
 from infra.kubernetes.platform import Platform
 from infra.kubernetes.tracking import Tracking, TrackingArgs
@@ -32,11 +34,10 @@ class Place:
 
 
 def track(config: StackConfig, place: Place) -> None:
-    """Declare MLflow's server where config asks for one. Raises ConfigError where it has no image."""
+    """Declare MLflow's server where config asks for one. Raises ConfigError where an update has no image for it."""
     tracking = place.kubernetes.tracking
     if tracking is not None:
-        image = image_in_use(place.kubernetes, config.store(place.root), file=file_name(place.stack))
-        args = TrackingArgs(kubernetes=place.kubernetes, tracking=tracking, image=image, provider=place.provider)
+        args = TrackingArgs(kubernetes=place.kubernetes, tracking=tracking, image=_image(config, place), provider=place.provider)
         # Its way in is an object of a kind that the gateway brings.
         Tracking("tracking", args, pulumi.ResourceOptions(depends_on=place.platform.ready))
         pulumi.export("mlflow", tracking.url)
@@ -66,3 +67,14 @@ def serve(config: StackConfig, place: Place) -> None:
                 below=below,
             )
             ModelServer(name, args, pulumi.ResourceOptions(depends_on=place.platform.ready))
+
+
+def _image(config: StackConfig, place: Place) -> pulumi.Input[str]:
+    try:
+        return image_in_use(place.kubernetes, config.store(place.root), file=file_name(place.stack))
+    except ConfigError:
+        # An update makes it first. A preview makes nothing, and shows that it is not known where this checkout never made it.
+        if not pulumi.runtime.is_dry_run():
+            raise
+        unknown: pulumi.Output[str] = pulumi.Output.from_input(cast(str, pulumi.UNKNOWN))
+        return unknown

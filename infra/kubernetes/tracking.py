@@ -54,7 +54,7 @@ class TrackingArgs:
 
     kubernetes: KubernetesConfig
     tracking: TrackingConfig
-    image: str
+    image: pulumi.Input[str]
     provider: pulumi.ProviderResource
 
 
@@ -69,9 +69,8 @@ class Tracking(pulumi.ComponentResource):
         inside = _with(child, depends_on=[place])
         before = [create(each, inside) for each in [service_account(tracking), *network_policies(tracking), disruption_budget(tracking)]]
         times = pulumi.CustomTimeouts(create=UPDATE_TIMEOUT, update=UPDATE_TIMEOUT)
-        server = create(
-            deployment(tracking, pulled(args.kubernetes.registry, args.image)), _with(inside, depends_on=before, custom_timeouts=times)
-        )
+        image = pulumi.Output.from_input(args.image).apply(lambda name: pulled(args.kubernetes.registry, name))
+        server = create(deployment(tracking, image), _with(inside, depends_on=before, custom_timeouts=times))
         behind = [create(service(tracking), _with(inside, depends_on=[server]))]
         behind += [create(each, inside) for each in middlewares(tracking)]
         create(route(tracking, args.kubernetes.gateway), _with(inside, depends_on=behind))
@@ -113,7 +112,7 @@ def disruption_budget(tracking: TrackingConfig) -> Manifest:
     return _object(tracking, "policy/v1", "PodDisruptionBudget", MLFLOW, spec)
 
 
-def deployment(tracking: TrackingConfig, image: str) -> Manifest:
+def deployment(tracking: TrackingConfig, image: pulumi.Input[str]) -> Manifest:
     """The server, ready while its database answers; ``image`` is by digest."""
     base = {
         "image": image,

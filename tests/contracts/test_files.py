@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
 
+from infra.ladder import served_path
+from infra.release import record_path
+from infra.signature import signature_path
+from infra.tracking import IMAGE, LAYOUT
 from tests.contracts import files as rules
 from tests.contracts.readme_commands import TESTED_BY
 from tests.contracts.repository import files, python_files, text_of
@@ -55,6 +60,14 @@ def test_a_harmless_word_is_not(text: str) -> None:
 
 def test_no_lock_file_of_uv_is_tracked() -> None:
     assert [path for path in files() if path.endswith("uv.lock")] == []
+
+
+def test_git_takes_in_records_of_releases_and_nothing_else_that_a_store_in_the_checkout_holds() -> None:
+    kept = [str(record_path(Path(), "iris", 1)), str(signature_path(Path(), "iris", 1)), str(served_path(Path(), "iris", "dev", 1))]
+    inside = ("bentos/iris/1/src/bento.yaml", "images/iris/index.json", "snapshots/iris.csv", "steps/iris/lock", "mlflow/mlflow.db")
+    held = [*inside, IMAGE, f"{LAYOUT}/index.json"]
+    asked = subprocess.run(["git", "check-ignore", *held, *kept], cwd=ROOT, text=True, capture_output=True, check=False).stdout
+    assert asked.splitlines() == held
 
 
 @pytest.mark.parametrize("path", [source.replace(".in", ".txt") for source in pins.SOURCES])

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pulumi
 import pytest
 
 from infra.config import TrackingConfig, parse
@@ -163,6 +164,19 @@ def test_it_is_one_component_in_a_namespace_of_its_own(recorded: Recorded, tmp_p
     assert server["metadata"]["namespace"] == "mldelivery-tracking"
     assert server["spec"]["template"]["spec"]["containers"][0]["image"] == f"registry.test/models/{MADE}"
     assert "mldelivery:kubernetes:Tracking" in {resource.typ for resource in found.resources}
+
+
+def test_a_preview_where_the_image_was_never_made_shows_it_as_unknown_and_an_update_refuses(
+    recorded: Recorded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pulumi.runtime.set_mocks(recorded, project="mldelivery", stack="cluster", preview=True)
+    found = declare(recorded, tmp_path, monkeypatch, kubernetes={"tracking": VALUES}).named("mlflow-deployment")
+    (server,) = found["spec"]["template"]["spec"]["containers"]
+    # What is not known yet is left out of what is recorded here.
+    assert "image" not in server and server["name"] == "mlflow"
+    pulumi.runtime.set_mocks(recorded, project="mldelivery", stack="cluster", preview=False)
+    with pytest.raises(ConfigError, match="no image yet"):
+        declare(recorded, tmp_path / "new", monkeypatch, kubernetes={"tracking": VALUES})
 
 
 def test_there_is_none_where_config_asks_for_none(recorded: Recorded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
