@@ -109,6 +109,8 @@ def promote(root: Path, stack: str, model: str, number: int, *, commit: bool) ->
             ) from error
         if commit:
             _commit_served(root, stack, model, number, config)
+        back = f". To go back: make promote MODEL={model} RELEASE={old}{'' if stack == 'local' else f' STACK={stack}'}" if old else ""
+        print(f"\n{model}: {number} serves on {stack} after {time.time() - began:.0f} s{back}")
 
 
 def prepare(root: Path, stack: str, config: StackConfig) -> None:
