@@ -102,7 +102,7 @@ def _network(aws: AwsConfig) -> list[Statement]:
                 sid="TagNetwork",
                 why="EC2 tags while it makes, and only then",
                 actions=["ec2:CreateTags"],
-                resources=[names.arn(aws, "ec2", "*/*")],
+                resources=[names.arn(aws, "ec2", "*")],
                 condition={"StringEquals": {"aws:RequestedRegion": aws.region}, "Null": {"ec2:CreateAction": "false"}},
             ),
             Statement(
@@ -140,7 +140,7 @@ def _network(aws: AwsConfig) -> list[Statement]:
                     "ec2:RevokeSecurityGroupIngress",
                     "ec2:UpdateSecurityGroupRuleDescriptionsIngress",
                 ],
-                resources=[names.arn(aws, "ec2", "*/*")],
+                resources=[names.arn(aws, "ec2", "*")],
                 condition=ours,
             ),
         ]

@@ -71,7 +71,7 @@ def key_statements(aws: AwsConfig, *, for_logs: bool) -> list[Statement]:
             Statement(
                 sid="Logs",
                 why="CloudWatch Logs encrypts log groups of this account (* is this key alone)",
-                actions=["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*"],
+                actions=["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*"],
                 principal={"Service": f"logs.{aws.region}.amazonaws.com"},
                 condition={"ArnLike": {"kms:EncryptionContext:aws:logs:arn": names.arn(aws, "logs", "log-group:*")}},
             )
