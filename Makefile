@@ -14,13 +14,13 @@ override OFFLINE := $(value OFFLINE)
 export STACK MODEL RELEASE COMMIT FORCE UNTIL NAME KIND OFFLINE
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview policy promote release changed expectations rebuild card new-model status logs down clean test check bench demo lock cluster cluster-down airflow kubeflow
+.PHONY: help up preview policy scan promote release changed expectations rebuild card new-model status logs down clean test check bench demo lock cluster cluster-down airflow kubeflow
 .SUFFIXES:
 MAKEFLAGS += --no-builtin-rules
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.* ## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null || sed -n 's/^\([a-z-]*\):.* ## /  make \1  /p' Makefile
-	@echo '  STACK=local, dev, staging or prod chooses the stack of up, preview, promote, status, logs and down (local unless given).'
+	@echo '  STACK=local, dev, staging or prod chooses the stack of up, preview, scan, promote, status, logs and down (local unless given).'
 
 up: ## set up what is missing, then bring the stack to what its config says
 	@toolchain/require up STACK
@@ -33,6 +33,10 @@ preview: ## [OFFLINE=1]: show what `make up` would change, with the evidence; of
 policy: ## [OFFLINE=1]: the same, held against the rules of what no stack may do; dev, staging and prod always are
 	@toolchain/require policy STACK OFFLINE
 	@exec toolchain/run python -m pipelines preview --policy --stack "$$STACK" $${OFFLINE:+--offline}
+
+scan: ## what checkov, kube-score and parliament find in all that the stack declares, offline; each finding is mended or waived
+	@toolchain/require scan STACK
+	@exec toolchain/run python -m pipelines scan --stack "$$STACK"
 
 promote: ## MODEL=iris RELEASE=2 [COMMIT=1]: edit the number, preview, up; put the number back if it aborts
 	@toolchain/require promote MODEL RELEASE COMMIT STACK

@@ -8,6 +8,7 @@ import sys
 COMMANDS = {
     "up": ("pipelines.operate:up", "bring a stack in line with its file"),
     "preview": ("pipelines.operate:preview", "show what up would change, with the evidence beside each number"),
+    "scan": ("pipelines.operate:scan", "show all that a stack declares to checkov, kube-score and parliament; offline"),
     "promote": ("pipelines.operate:promote", "edit one number, preview, up; the old number comes back where the release does not pass"),
     "status": ("pipelines.status:main", "what serves, since when, on what evidence, and how the last return came about"),
     "logs": ("pipelines.operate:logs", "the end of each process' log"),

@@ -110,6 +110,15 @@ class Engine:
             check=False,
         )
 
+    def declared(self, config: str) -> str:
+        """All that the stack would make, as ``pulumi preview --json`` prints it, with the config of a file. Raises PlatformError."""
+        arguments = ("preview", "--json", "--config-file", config)
+        command = [*self._attaching(), _pulumi(), *arguments, *self._flags(arguments), *_QUIET]
+        done = subprocess.run(command, cwd=self.root, env=self._environment(), text=True, capture_output=True, check=False)
+        if done.returncode:
+            raise PlatformError(f"the preview of {self.stack} failed: {_said(done)}")
+        return done.stdout
+
     def run(self, *arguments: str, is_policed: bool | None = None) -> Ended:
         """Run the engine with its output passing through, live.
 
@@ -179,6 +188,15 @@ def _interrupts_reach_rollouts(root: Path) -> Iterator[None]:
         for number, handler in before.items():
             signal.signal(number, handler)
         note.unlink(missing_ok=True)
+
+
+def _said(done: subprocess.CompletedProcess[str]) -> str:
+    """The first error of a preview that printed JSON, or else what it wrote beside that."""
+    with contextlib.suppress(ValueError):
+        for each in json.loads(done.stdout).get("diagnostics") or []:
+            if each.get("severity") == "error":
+                return plain(str(each["message"]))
+    return done.stderr.strip()[-2000:]
 
 
 def _ended(code: int, log: Path) -> Ended:

@@ -39,6 +39,14 @@ def preview(arguments: list[str]) -> int:
     return _run(lambda: (offline if read.offline else promote).preview(ROOT, read.stack, is_policed=asks))
 
 
+def scan(arguments: list[str]) -> int:
+    """Show what a stack declares to checkov, kube-score and parliament."""
+    from pipelines import offline
+
+    stack = _stack("scan", arguments)
+    return _run(lambda: offline.scan(ROOT, stack))
+
+
 def down(arguments: list[str]) -> int:
     """End what a stack runs."""
     from pipelines import promote

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from policy import access, cloud, models, storage, workloads
 from policy.check import read_waivers
+from policy.scan import waived
+from policy.waivers import Waiver
 
 FILE = Path(__file__).parents[1] / "docs" / "how-to" / "policy.md"
 
@@ -55,6 +58,34 @@ module. In `tests/unit/policy/examples.py` a good resource, and a change of it t
 them to the engine. Then `python -m policy.reference`.
 """
 
+SCANNING = """\
+## What scanners find
+
+```
+make scan STACK=prod
+```
+
+Shows all that a stack declares to three scanners that know nothing of this repository: [checkov](https://www.checkov.io), which reads
+resources of AWS as Terraform's plan would have them, and manifests; [kube-score](https://kube-score.com), which reads manifests; and
+[parliament](https://github.com/duo-labs/parliament), which reads every policy document: of roles, trust, buckets, keys, repositories.
+It previews offline, against the stand-ins (`OFFLINE=1`): no account, plugin, cluster or network is asked; of the stack `cluster` its
+cluster must run. The tools are had at the first use: packages by hash, kube-score built from its pinned modules.
+
+```
+CKV_AWS_7: keys-data (aws:kms/key:Key): Ensure rotation for customer created CMKs is enabled
+  at:      enable_key_rotation
+  by:      checkov
+  do:      mend infra/aws/keys.py:31, or waive it with a reason in policy/scan/waivers.yaml
+```
+
+Exit code 1 where something is found that is not waived, and where a waiver covers nothing. Waivers stand in `policy/scan/waivers.yaml`,
+with the keys above; `rule` is the tool's own. A waiver must cover something in each stack that has resources of its `type`; `sometimes:
+true` excepts one for what comes and goes with sizes in the stack's file.
+
+What a controller of Argo's makes is shown as Kubernetes' own kinds: a Rollout as a Deployment, an analysis as its Job. What can't be
+shown is told first: what is inside Helm charts, and documents that only an update knows.
+"""
+
 SECTIONS = {
     models: "Models",
     workloads: "What runs in a cluster",
@@ -71,13 +102,19 @@ def page() -> str:
         lines += [f"## {title}", "| rule | asks | why | level | CIS EKS 1.5 |", "|---|---|---|---|---|"]
         lines += [f"| `{rule.name}` | {rule.asks} | {rule.why} | {rule.level} | {rule.cis} |" for rule in module.RULES]
         lines.append("")
-    lines += [WAIVING, "## Waived now", "| rule | what | reason |", "|---|---|---|"]
-    for waiver in read_waivers():
-        given = [(key, getattr(waiver, key)) for key in ("stack", "type", "name", "at", "got")]
-        what = "; ".join(f"{key} " + ", ".join(f"`{each}`" for each in value) for key, value in given if value != ("*",))
-        what += f"; until {waiver.until}" if waiver.until else ""
-        lines.append(f"| `{waiver.rule}` | {what} | {waiver.reason} |")
+    lines += [WAIVING, "## Waived now", *_table(read_waivers()), "", SCANNING, "### Waived in scans", *_table(waived.read())]
     return "\n".join(lines) + "\n"
+
+
+def _table(given: Sequence[Waiver]) -> list[str]:
+    lines = ["| rule | what | reason |", "|---|---|---|"]
+    for waiver in given:
+        said = [(key, getattr(waiver, key)) for key in ("stack", "type", "name", "at", "got")]
+        what = "; ".join(f"{key} " + ", ".join(f"`{each}`" for each in value) for key, value in said if value != ("*",))
+        what += f"; until {waiver.until}" if waiver.until else ""
+        what += "; sometimes" if waiver.sometimes else ""
+        lines.append(f"| `{waiver.rule}` | {what} | {waiver.reason} |")
+    return lines
 
 
 def main() -> None:

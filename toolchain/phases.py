@@ -12,9 +12,10 @@ import time
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from toolchain import ROOT, SetupError, chromium, orchestrators, tracking_server
+from toolchain import ROOT, SetupError, chromium, orchestrators, scanners, tracking_server
 from toolchain.process import say
 
 # In the order in which they run. A pattern without * is a folder that makes the phase exist.
@@ -33,6 +34,7 @@ PHASES: dict[str, tuple[str, ...]] = {
 SETUP: dict[str, tuple[Callable[[], object], ...]] = {
     "pipelines": (chromium.prepare, tracking_server.prepare),
     "orchestrators": (orchestrators.prepare,),
+    "engine": (partial(scanners.prepare, ROOT),),
 }
 """What a phase needs beside the environment and the engine. Without it its tests fail, and say the same."""
 NO_TESTS = 5

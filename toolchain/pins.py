@@ -15,6 +15,7 @@ SOURCES = (
     "requirements/airflow.in",
     "requirements/kubeflow.in",
     "requirements/policy.in",
+    "requirements/scanners.in",
     "requirements/tracking.in",
     "toolchain/uv.in",
     "toolchain/engine/go.in",
