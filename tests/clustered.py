@@ -49,16 +49,22 @@ class ClusterStack(Laptop):
 
     def configure(self, models: Mapping[str, Mapping[str, Any]]) -> None:
         """Write the stack's file: the repository's own, with this copy's namespace, host and models."""
-        document = yaml.safe_load((ROOT / "Pulumi.cluster.yaml").read_text(encoding="utf-8"))
-        cluster = document["config"]["mldelivery:kubernetes"]
-        cluster.update({"kubeconfig": str(CLUSTER / "kubeconfig"), "namespace": self.namespace})
-        # One is enough for a cluster, and has tests of its own.
-        cluster.pop("tracking")
-        cluster["gateway"].update({"url": f"https://{self.host}:{GATEWAY_PORT}", "ca": str(CLUSTER / "pki" / "ca.crt")})
+        document = yaml.safe_load((ROOT / self.config.name).read_text(encoding="utf-8"))
+        document["config"]["mldelivery:kubernetes"] = self.section()
         document["config"]["mldelivery:models"] = {
             name: copy.deepcopy({"rollout": FAST, "slo": SLO, "ready-seconds": 20, **model}) for name, model in models.items()
         }
         self.config.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
+
+    def section(self) -> dict[str, Any]:
+        """The cluster and what stands in it already, as the repository's own cluster has it, with this copy's namespace and host."""
+        document = yaml.safe_load((ROOT / "Pulumi.cluster.yaml").read_text(encoding="utf-8"))
+        cluster: dict[str, Any] = document["config"]["mldelivery:kubernetes"]
+        cluster.update({"kubeconfig": str(CLUSTER / "kubeconfig"), "namespace": self.namespace})
+        # One is enough for a cluster, and has tests of its own.
+        cluster.pop("tracking")
+        cluster["gateway"].update({"url": f"https://{self.host}:{GATEWAY_PORT}", "ca": str(CLUSTER / "pki" / "ca.crt")})
+        return cluster
 
     def connect(self) -> http.client.HTTPConnection:
         return _Gateway(self.host, GATEWAY_PORT, timeout=20)

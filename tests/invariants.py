@@ -16,8 +16,8 @@ TOLERANCE = 1e-5
 def records(laptop: Laptop) -> dict[str, str]:
     """Digest of every release record, by path."""
     return {
-        str(path.relative_to(laptop.store)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted((laptop.store / "releases").rglob("*.yaml"))
+        str(path.relative_to(laptop.releases)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted((laptop.releases / "releases").rglob("*.yaml"))
     }
 
 

@@ -68,6 +68,11 @@ class Laptop:
         return self.root / ".local"
 
     @property
+    def releases(self) -> Path:
+        """The folder that holds the stack's release records and what they name."""
+        return self.store
+
+    @property
     def config(self) -> Path:
         return self.root / f"Pulumi.{self.stack}.yaml"
 
@@ -169,7 +174,7 @@ class Laptop:
 
     def golden(self, release: int, model: str = "iris") -> list[dict[str, Any]]:
         """The golden requests and answers of a release."""
-        text = (self.store / "bentos" / model / str(release) / "src" / "release" / "golden.jsonl").read_text(encoding="utf-8")
+        text = (self.releases / "bentos" / model / str(release) / "src" / "release" / "golden.jsonl").read_text(encoding="utf-8")
         return [json.loads(line) for line in text.splitlines()]
 
     def load(self, *, rate: float = 60) -> Load:

@@ -39,6 +39,35 @@ class Simulator:
         keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
         return boto3.session.Session().client(service, region_name=REGION, endpoint_url=self.endpoint, **keys)
 
+    def contents(self) -> dict[str, list[str]]:
+        """What there is that nobody brought but a stack: names by kind, of every kind that an environment is made of."""
+        client = self.client
+        ec2, iam, rds, logs, kms = client("ec2"), client("iam"), client("rds"), client("logs"), client("kms")
+        account = client("sts").get_caller_identity()["Account"]
+        states = {key["KeyId"]: kms.describe_key(KeyId=key["KeyId"])["KeyMetadata"] for key in kms.list_keys()["Keys"]}
+        found = {
+            "buckets": [each["Name"] for each in client("s3").list_buckets()["Buckets"]],
+            "databases": [each["DBInstanceIdentifier"] for each in rds.describe_db_instances()["DBInstances"]],
+            "subnet groups": [each["DBSubnetGroupName"] for each in rds.describe_db_subnet_groups()["DBSubnetGroups"]],
+            "clusters": client("eks").list_clusters()["clusters"],
+            "repositories": [each["repositoryName"] for each in client("ecr").describe_repositories()["repositories"]],
+            "roles": [each["RoleName"] for each in iam.list_roles()["Roles"]],
+            "policies": [each["PolicyName"] for each in iam.list_policies(Scope="Local")["Policies"]],
+            "identity providers": [each["Arn"] for each in iam.list_open_id_connect_providers()["OpenIDConnectProviderList"]],
+            # A key ends only after its waiting time; those that AWS makes for itself never do.
+            "keys": [name for name, key in states.items() if key["KeyState"] == "Enabled" and key["KeyManager"] == "CUSTOMER"],
+            "log groups": [each["logGroupName"] for each in logs.describe_log_groups()["logGroups"]],
+            "secrets": [each["Name"] for each in client("secretsmanager").list_secrets()["SecretList"]],
+            "budgets": [each["BudgetName"] for each in client("budgets").describe_budgets(AccountId=account).get("Budgets", [])],
+            "networks": [each["VpcId"] for each in ec2.describe_vpcs()["Vpcs"] if not each["IsDefault"]],
+            "addresses": [each["AllocationId"] for each in ec2.describe_addresses()["Addresses"]],
+            "flow logs": [each["FlowLogId"] for each in ec2.describe_flow_logs()["FlowLogs"]],
+            # AWS too shows these for a while after their end.
+            "endpoints": [each["VpcEndpointId"] for each in ec2.describe_vpc_endpoints()["VpcEndpoints"] if each["State"] != "deleted"],
+            "gateways": [each["NatGatewayId"] for each in ec2.describe_nat_gateways()["NatGateways"] if each["State"] != "deleted"],
+        }
+        return {kind: names for kind, names in found.items() if names}
+
     def reset(self) -> None:
         """Forget everything."""
         urllib.request.urlopen(urllib.request.Request(f"{self.endpoint}/moto-api/reset", method="POST"), timeout=30).close()

@@ -2,138 +2,43 @@
 
 from __future__ import annotations
 
-import base64
 import http.client
 import json
 import os
 import re
-import shutil
-import ssl
 import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
-from tests.clustered import CLUSTER, GATEWAY_PORT, NODE, ClusterStack
-from tests.laptop import ROOT, wait_until
+from tests.clustered import ClusterStack
+from tests.laptop import wait_until
+from tests.tracked import Tracked, tracked_by
 from toolchain.cluster import Place
 from toolchain.cluster.node import Node
-from toolchain.cluster.packages import database_programs
-from toolchain.cluster.tracking import documents
 
 pytestmark = pytest.mark.timeout(600)
-
-
-@dataclass
-class Tracked:
-    """A stack whose MLflow has a namespace, a database, a bucket and a path on the gateway of its own, all of one name."""
-
-    stack: ClusterStack
-    name: str
-
-    @property
-    def account(self) -> dict[str, str]:
-        return dict(json.loads((Place().accounts / "users.json").read_text()))
-
-    @property
-    def bucket(self) -> Path:
-        return Place().store / self.name
-
-    def ask(self, method: str, path: str, *, user: tuple[str, str] | None = None, body: Any = None, host: str = "") -> tuple[int, bytes]:
-        """One request through the gateway, to a path below the server's own."""
-        context = ssl.create_default_context(cafile=str(CLUSTER / "pki" / "ca.crt"))
-        connection = http.client.HTTPSConnection(NODE, GATEWAY_PORT, timeout=30, context=context)
-        headers = {"Content-Type": "application/json", **({"Host": host} if host else {})}
-        if user is not None:
-            headers["Authorization"] = "Basic " + base64.b64encode(":".join(user).encode()).decode()
-        try:
-            connection.request(method, f"/{self.name}{path}", None if body is None else json.dumps(body), headers)
-            answer = connection.getresponse()
-            return answer.status, answer.read()
-        finally:
-            connection.close()
-
-    def enter(self, method: str, path: str, *, body: Any = None) -> tuple[int, bytes]:
-        """The same with the account."""
-        return self.ask(method, path, user=(self.account["username"], self.account["password"]), body=body)
-
-    def client(self, code: str) -> str:
-        """Run a few lines with MLflow's own client, told where the server is as a step of a release is told."""
-        told = (
-            "import json, os; from pathlib import Path; from infra.config import load; from pipelines.tracking import use\n"
-            "use(Path.cwd(), 'cluster', load(Path.cwd(), 'cluster'))\n"
-            "import mlflow; client = mlflow.MlflowClient()\n"
-        )
-        environment = {**self.stack.environment, "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2"}
-        command = [sys.executable, "-W", "ignore", "-c", told + textwrap.dedent(code)]
-        done = subprocess.run(command, cwd=self.stack.root, env=environment, text=True, capture_output=True, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    def sql(self, statement: str, database: str = "") -> str:
-        """What PostgreSQL answers to the server's own user."""
-        password = json.loads((Place().accounts / "database.json").read_text())["password"]
-        where = f"host={NODE} user=mlflow dbname={database or self.name} sslmode=verify-full sslrootcert={CLUSTER / 'pki' / 'ca.crt'}"
-        command = [str(database_programs() / "psql"), where, "--no-psqlrc", "--tuples-only", "--no-align", f"--command={statement}"]
-        done = subprocess.run(command, env={**os.environ, "PGPASSWORD": password}, text=True, capture_output=True, check=False)
-        assert done.returncode == 0, done.stderr
-        return done.stdout.strip()
-
-    def kubectl(self, *arguments: str, text: str | None = None, check: bool = True) -> str:
-        command = ["kubectl", f"--kubeconfig={Place().kubeconfig}", f"--namespace={self.name}", *arguments]
-        done = subprocess.run(command, input=text, text=True, capture_output=True, check=False)
-        assert done.returncode == 0 or not check, f"{arguments}: {done.stderr}"
-        return done.stdout
-
-    def pods(self) -> list[dict[str, Any]]:
-        found = json.loads(self.kubectl("get", "pods", "--selector=app.kubernetes.io/name=mlflow", "--output=json"))["items"]
-        return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
-
-    def ready(self) -> int:
-        """How many pods are ready."""
-        return sum(
-            each["type"] == "Ready" and each["status"] == "True" for pod in self.pods() for each in pod["status"].get("conditions", [])
-        )
 
 
 @pytest.fixture(scope="module")
 def tracked(cluster: Node, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tracked]:
     """A stack with two pods of MLflow that start at once on an empty database, and no model served."""
     stack = ClusterStack.make(tmp_path_factory.mktemp("tracked"))
-    made = Tracked(stack, f"{stack.namespace}-mlflow")
-    document = yaml.safe_load((ROOT / "Pulumi.cluster.yaml").read_text(encoding="utf-8"))
-    tracking = document["config"]["mldelivery:kubernetes"]["tracking"]
-    tracking |= {"url": f"https://{NODE}:{GATEWAY_PORT}/{made.name}", "namespace": made.name, "replicas": 2}
-    tracking["account"] = str(Place().accounts / "users.json")
-    tracking["database"]["name"], tracking["artifacts"]["bucket"] = made.name, made.name
     stack.configure({"iris": {"champion": "none"}})
-    written = yaml.safe_load(stack.config.read_text(encoding="utf-8"))
-    written["config"]["mldelivery:kubernetes"]["tracking"] = tracking
-    stack.config.write_text(yaml.safe_dump(written, sort_keys=False), encoding="utf-8")
-    made.bucket.mkdir(mode=0o700)
-    made.sql(f'CREATE DATABASE "{made.name}"', database="mlflow")
-    made.kubectl("apply", "--server-side", "--filename=-", text=documents(Place(), made.name))
-    try:
+    with tracked_by(stack) as made:
+        made.configure(replicas=2)
         assert cluster.programs()["store"][0] == "RUNNING"
         try:
             out = stack.ok("up", "--stack", stack.stack)
-            assert f"MLflow     https://{NODE}:{GATEWAY_PORT}/{made.name}/" in out
+            assert f"MLflow     {made.url}/" in out
             yield made
         finally:
             stack.destroy()
         # The Secrets in it were not the stack's.
         assert "mlflow-users" in made.kubectl("get", "secrets", "--output=name")
         assert not made.kubectl("get", "deployments,ingressroutes,services", "--output=name")
-    finally:
-        made.kubectl("delete", "namespace", made.name, "--wait=true", check=False)
-        shutil.rmtree(made.bucket)
-        made.sql(f'DROP DATABASE "{made.name}" WITH (FORCE)', database="mlflow")
 
 
 def test_both_pods_run_confined_and_the_second_up_changes_nothing(tracked: Tracked) -> None:
@@ -247,20 +152,6 @@ def test_a_run_with_an_artifact_is_in_the_database_and_in_the_store_and_comes_ba
     assert tracked.sql(f"SELECT value FROM metrics WHERE run_uuid = '{run}'") == "0.75"
     (stored,) = tracked.bucket.rglob("words.txt")
     assert run in stored.parts and stored.read_text() == "what was seen"
-
-
-def test_a_release_of_the_stack_is_registered_there(tracked: Tracked) -> None:
-    out = tracked.stack.ok("release", "iris", "--stack", tracked.stack.stack)
-    assert "MLflow version 1 is released" in out, out
-    code = """
-        found = client.get_model_version("iris", "1")
-        mlflow.artifacts.download_artifacts(artifact_uri=client.get_model_version_download_uri("iris", "1"), dst_path="downloaded")
-        print(json.dumps([found.tags["mldelivery.state"], sorted(path.name for path in Path("downloaded").rglob("*.skops"))]))
-    """
-    state, files = json.loads(tracked.client(code).splitlines()[-1])
-    assert state == "released" and files == ["model.skops"]
-    assert not (tracked.stack.store / "mlflow").exists()
-    assert "nothing changed" in tracked.stack.ok("release", "iris", "--stack", tracked.stack.stack)
 
 
 def test_pods_that_are_killed_lose_nothing(tracked: Tracked) -> None:
