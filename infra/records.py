@@ -39,7 +39,7 @@ def checked(
     # A cluster runs the image, by digest; the Bento that it was made of lies where it was made.
     check_may_serve(record, store, where=where, has_bento=kubernetes is None or (store / record.bento.path).exists())
     if kubernetes is not None:
-        _check_image(record, where)
+        _check_image(record, where, stack)
         check_climb(record, store, stack, where=where)
         if kubernetes.public_key is not None and root is not None:
             from infra.signature import verify
@@ -48,12 +48,12 @@ def checked(
     return record
 
 
-def _check_image(record: Release, where: str) -> None:
+def _check_image(record: Release, where: str, stack: str) -> None:
     if record.image is None:
         raise ReleaseError(
             f"release {record.release} of {record.model} has no image, which a cluster needs",
             where=where,
             got=record.release,
             allowed="a release that was made for a cluster",
-            act=f"make one: make release MODEL={record.model} STACK=cluster FORCE=1",
+            act=f"make one: make release MODEL={record.model} STACK={stack} FORCE=1",
         )

@@ -104,12 +104,19 @@ def release(
     until = until or (read(folder).data.first_until if first else None) or date.today()
     against = _number(root, store, model, champion, stack)
     outcome = make_release(root, store, folder, until=until, champion=against, force=force, image=image, say=_say)
-    number = outcome.record.release
-    if outcome.is_new:
-        _say(f"{model}: release {number} is made ({outcome.seconds:.1f} s). Serve it: make promote MODEL={model} RELEASE={number}")
-    else:
-        _say(f"{model}: nothing changed since release {number}; nothing was made ({outcome.seconds:.1f} s). Make one anyway: FORCE=1")
+    _say(told(outcome, stack))
     return outcome
+
+
+def told(outcome: Outcome, stack: str) -> str:
+    """How a run ended, in a line, with the command that follows on the same stack."""
+    record, suffix = outcome.record, "" if stack == "local" else f" STACK={stack}"
+    if outcome.is_new:
+        following = f"make promote MODEL={record.model} RELEASE={record.release}{suffix}"
+        return f"{record.model}: release {record.release} is made ({outcome.seconds:.1f} s). Serve it: {following}"
+    following = f"make release MODEL={record.model} FORCE=1{suffix}"
+    same = f"nothing changed since release {record.release}; nothing was made ({outcome.seconds:.1f} s)"
+    return f"{record.model}: {same}. Make one anyway: {following}"
 
 
 def _step(options: Options, model: str, through: str) -> dict[str, Any]:
