@@ -68,6 +68,11 @@ class Laptop:
         return self.root / ".local"
 
     @property
+    def state(self) -> Path:
+        """The folder of the engine's file backend."""
+        return self.store / "state" / ".pulumi"
+
+    @property
     def releases(self) -> Path:
         """The folder that holds the stack's release records and what they name."""
         return self.store
@@ -226,7 +231,7 @@ class Laptop:
     def left_files(self) -> list[str]:
         """Half-written files and locks of the copy, in words."""
         partial = [path for path in self.root.rglob("*.partial") if ".venv" not in path.parts]
-        locks = (self.store / "state" / ".pulumi" / "locks").rglob("*.json")
+        locks = (self.state / "locks").rglob("*.json")
         return [f"half-written {path}" for path in partial] + [f"lock {path}" for path in locks]
 
     def _supervised(self) -> list[int]:

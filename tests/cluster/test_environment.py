@@ -44,6 +44,11 @@ class Environment(ClusterStack):
     said: str = ""
 
     @property
+    def state(self) -> Path:
+        """Beside the checkout: an environment's is shared by all who work on it."""
+        return self.root.parent / "shared" / ".pulumi"
+
+    @property
     def releases(self) -> Path:
         return self.root
 
@@ -55,7 +60,9 @@ class Environment(ClusterStack):
 
     def resources(self) -> list[dict[str, Any]]:
         """What the engine's state holds."""
-        file = self.store / "state" / ".pulumi" / "stacks" / "mldelivery" / "dev.json"
+        file = self.state / "stacks" / "mldelivery" / "dev.json"
+        if not file.is_file():
+            return []
         return list(json.loads(file.read_text(encoding="utf-8"))["checkpoint"]["latest"].get("resources", []))
 
 
@@ -78,7 +85,11 @@ def tracked(town: ClusterStack, aws: Simulator, tmp_path_factory: pytest.TempPat
     folder = tmp_path_factory.mktemp("engine")
     settings = {**without_plugins(folder), "AWS_ENDPOINT_URL": aws.endpoint}
     with attached(settings, "aws") as environment, tracked_by(dev, bucket=ARTIFACTS) as made:
-        dev.environment |= {VARIABLE: environment[VARIABLE], "PULUMI_CONFIG_PASSPHRASE": "of this test"}
+        dev.environment |= {
+            VARIABLE: environment[VARIABLE],
+            "PULUMI_BACKEND_URL": f"file://{dev.state.parent}",
+            "PULUMI_CONFIG_PASSPHRASE": "of this test",
+        }
         made.configure()
         try:
             dev.said = dev.up()

@@ -139,7 +139,7 @@ def test_two_updates_at_once_one_wins_and_the_other_names_it(home: Laptop) -> No
     with home.load(rate=40) as load:
         home.champion(63, rollout={**FAST, "step-seconds": 4})
         first = home.start("up", "--stack", "local")
-        wait_until(lambda: any((home.store / "state" / ".pulumi" / "locks").rglob("*.json")), what="the lock")
+        wait_until(lambda: any((home.state / "locks").rglob("*.json")), what="the lock")
         out = home.refused("up", "--stack", "local")
         assert "another update holds stack local: process " in out and "wait for it to end" in out
         text, _ = first.communicate(timeout=120)

@@ -27,7 +27,7 @@ def route(home: Laptop) -> str:
 
 
 def holds_lock(home: Laptop, _number: int, _since: int) -> bool:
-    return any((home.store / "state" / ".pulumi" / "locks").rglob("*.json"))
+    return any((home.state / "locks").rglob("*.json"))
 
 
 def starts_server(home: Laptop, number: int, _since: int) -> bool:
@@ -130,5 +130,5 @@ def test_an_interrupted_promotion_puts_the_number_and_the_traffic_back(home: Lap
 
 def test_the_store_can_be_moved(home: Laptop) -> None:
     """Nothing in state names the folder of the checkout: a moved checkout is previewed as it is."""
-    state = (home.store / "state" / ".pulumi" / "stacks" / "mldelivery" / "local.json").read_text(encoding="utf-8")
+    state = (home.state / "stacks" / "mldelivery" / "local.json").read_text(encoding="utf-8")
     assert str(home.root) not in state
