@@ -147,15 +147,12 @@ def _make(record: Release, store: Path, root: Path, folder: Path, place: Path, f
     request = place / "request.json"
     asked = {"store": str(lent), "folder": str(folder), "digest": record.snapshot.digest, "number": record.release, "champion": champion}
     request.write_text(json.dumps(asked), encoding="utf-8")
-    is_same_lock = file_digest(root / "requirements.txt") == file_digest(ROOT / "requirements.txt")
-    python = [sys.executable] if is_same_lock else [str(root / "toolchain" / "run"), "--without-engine", "python"]
-    if not is_same_lock:
-        found.add("packages", "other ones were locked then: they are installed beside the checkout")
-    kept = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
+    python = _python(record, root, found)
+    kept = {name: value for name, value in os.environ.items() if name not in ("MLFLOW_TRACKING_URI", "VIRTUAL_ENV")}
     done = subprocess.run(
-        [*python, "-m", "pipelines", "rebuild", "--request", str(request)],
+        [str(python), "-m", "pipelines", "rebuild", "--request", str(request)],
         cwd=root,
-        env={**kept, "PYTHONPATH": str(root)},
+        env={**kept, "PYTHONPATH": str(root), "PATH": f"{python.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"},
         stdout=subprocess.PIPE,
         text=True,
         check=False,
@@ -169,6 +166,23 @@ def _make(record: Release, store: Path, root: Path, folder: Path, place: Path, f
         )
     made: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return made
+
+
+def _python(record: Release, root: Path, found: Findings) -> Path:
+    """The interpreter with the packages of then: this one, or that of an environment in the cache. Raises StepFailed."""
+    lock = root / "requirements.txt"
+    if file_digest(lock) == file_digest(ROOT / "requirements.txt"):
+        return Path(sys.executable)
+    found.add("packages", "other ones were locked then: the release is made with those, in an environment of their own")
+    done = subprocess.run([sys.executable, "-m", "toolchain.locked", str(lock)], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode != 0:
+        raise StepFailed(
+            "the packages of then cannot be installed, as told above",
+            where=f"{record.model} {record.release}",
+            got=f"requirements.txt of {record.commit.sha}",
+            act="run the same command where the package registry is reached; a package that it has no more cannot be had again",
+        )
+    return Path(done.stdout.strip())
 
 
 def _lend(record: Release, store: Path, lent: Path, found: Findings) -> int | None:

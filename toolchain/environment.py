@@ -33,14 +33,18 @@ def prepare(root: Path) -> Path:
 
 
 def apart(root: Path, name: str) -> Path:
-    """Return the environment of ``requirements/<name>.txt``, made first if need be, in the cache under the digest of what is pinned."""
-    requirements = f"requirements/{name}.txt"
-    wanted = hashlib.sha256(f"{PYTHON}\n".encode() + (root / requirements).read_bytes()).hexdigest()
+    """Return the environment of ``requirements/<name>.txt``, as ``locked`` does."""
+    return locked(root, name, root / "requirements" / f"{name}.txt")
+
+
+def locked(root: Path, name: str, requirements: Path) -> Path:
+    """Return the environment of a file that pins all, made first if need be, in the cache under its name and the file's digest."""
+    wanted = hashlib.sha256(f"{PYTHON}\n".encode() + requirements.read_bytes()).hexdigest()
     venv = cache_dir() / "environments" / f"{name}-{wanted[:16]}"
     if not is_current(venv, wanted):
         with exclusive(venv.with_name(f"{name}.lock"), f"the Python environment of {name}"):
             if not is_current(venv, wanted):
-                _install(root, venv, wanted, (requirements,))
+                _install(root, venv, wanted, (str(requirements),))
     return venv
 
 

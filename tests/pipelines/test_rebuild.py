@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import yaml
 
 from infra.release import load, record_digest, record_path, tree_digest
 from pipelines.failures import StepFailed
-from pipelines.rebuild import Findings, _compare_metrics, rebuild
+from pipelines.rebuild import Findings, _compare_metrics, _digests, rebuild
 from tests.laptop import copy_checkout
 from tests.pipelines.laboratory import LATER, Laboratory
 
@@ -85,6 +86,55 @@ def test_an_old_release_is_made_again_and_is_the_same_by_digest(repository: Path
     assert git(repository, "status", "--porcelain") == ""
     assert len(git(repository, "worktree", "list").splitlines()) == 1
     assert sorted(path for path in store.rglob("*")) == before
+
+
+OTHER = """filelock==4.2.11 \\
+    --hash=sha256:020e229e4bb9d410fc799c07ddf45fa217cba970278f40b30751d94f309b69e2 \\
+    --hash=sha256:0cb84119fb8dce17898e1f69c974d5019daa59c4d7656be390a5fa59ccced912
+"""
+"""A version other than the one that is locked here."""
+
+
+def test_a_release_under_another_lock_is_made_again_with_the_packages_of_then(repository: Path, store: Path, tmp_path: Path) -> None:
+    """Its commit's own test of the model, a gate, holds with these alone."""
+    there = tmp_path / "there"
+    git(tmp_path, "clone", "--quiet", str(repository), str(there))
+    git(there, "checkout", "--quiet", "HEAD~1")
+    lock, test = there / "requirements.txt", there / "models" / "iris" / "tests" / "test_iris.py"
+    text = lock.read_text(encoding="utf-8")
+    changed, count = re.subn(r"^filelock==\S+ \\\n(?: +--hash=\S+(?: \\)?\n)+", lambda _: OTHER, text, flags=re.MULTILINE)
+    assert count == 1 and changed != text
+    lock.write_text(changed, encoding="utf-8")
+    asserted = "\n\ndef test_packages_of_then() -> None:\n    import filelock\n\n    assert filelock.__version__ == '4.2.11'\n"
+    test.write_text(test.read_text(encoding="utf-8") + asserted, encoding="utf-8")
+    git(there, "commit", "--quiet", "--all", "--message", "another lock")
+    git(repository, "fetch", "--quiet", str(there), "HEAD")
+    digests = _digests(there, there / "models" / "iris")
+    assert digests is not None
+    sha = git(there, "rev-parse", "HEAD").strip()
+    forge(store, lambda document: document.update(code=digests[0], environment=digests[1], commit={"sha": sha, "dirty": False}))
+
+    code, said = again(repository, store)
+    assert code == 0, said
+    assert "packages     other ones were locked then" in said and "8 tests passed" in said
+    for line in ("code         as recorded", "environment  as recorded", "metrics      as recorded", "verdict: the same by digest"):
+        assert line in said, said
+
+
+def test_packages_of_then_that_cannot_be_had_are_said(
+    repository: Path, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    there = tmp_path / "there"
+    git(tmp_path, "clone", "--quiet", str(repository), str(there))
+    (there / "requirements.txt").write_text("filelock==4.2.11 --hash=sha256:" + "0" * 64 + "\n", encoding="utf-8")
+    git(there, "commit", "--quiet", "--all", "--message", "a lock with a wrong hash")
+    git(repository, "fetch", "--quiet", str(there), "HEAD")
+    sha = git(there, "rev-parse", "HEAD").strip()
+    forge(store, lambda document: document.update(commit={"sha": sha, "dirty": False}))
+    code, said = again(repository, store)
+    assert code == 1
+    assert "the packages of then cannot be installed" in said and f"requirements.txt of {sha}" in said, said
 
 
 def test_a_package_that_was_altered_is_found_and_the_true_one_known(repository: Path, store: Path) -> None:
