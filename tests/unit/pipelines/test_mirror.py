@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from infra.config import ModelConfig, StackConfig, load
 from infra.release import write
@@ -19,6 +21,7 @@ from pipelines import mirror as mirrors
 from pipelines.mirror import mirror
 from tests.unit.infra.test_release import document
 from toolchain import ROOT
+from toolchain.cluster.pki import Authority
 
 LOCAL = "champion-local"
 
@@ -225,6 +228,34 @@ def test_the_account_of_the_environment_is_used(root: Path, registry: Registry, 
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "b")
     mirror(root, "local", load(ROOT, "local").model_copy(update={"models": {"iris": served(1)}}))
     assert registry.aliases == {("iris", LOCAL): "7"} and registry.accounts == {"Basic YTpi"}
+
+
+def test_a_cluster_s_server_is_trusted_by_its_authority_and_asked_with_its_account(
+    root: Path, registry: Registry, capsys: pytest.CaptureFixture[str]
+) -> None:
+    authority = Authority.new()
+    key, certificate = authority.issue("gateway", hosts=["127.0.0.1"])
+    (root / "server.pem").write_bytes(key + certificate)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(root / "server.pem")
+    registry.socket = context.wrap_socket(registry.socket, server_side=True)
+    (root / "account.json").write_text('{"username": "a", "password": "b"}')
+    found = load(ROOT, "cluster")
+    assert found.kubernetes is not None and found.kubernetes.tracking is not None
+    there = {"url": registry.url.replace("http:", "https:"), "account": "account.json"}
+    kubernetes = found.kubernetes.model_copy(
+        update={
+            "tracking": found.kubernetes.tracking.model_copy(update=there),
+            "gateway": found.kubernetes.gateway.model_copy(update={"ca": "ca.pem"}),
+        }
+    )
+    cluster = found.model_copy(update={"kubernetes": kubernetes, "models": {"iris": served(1)}})
+    (root / "ca.pem").write_bytes(Authority.new().certificate.public_bytes(Encoding.PEM))
+    mirror(root, "cluster", cluster)
+    assert "CERTIFICATE_VERIFY_FAILED" in capsys.readouterr().out and registry.asked == []
+    (root / "ca.pem").write_bytes(authority.certificate.public_bytes(Encoding.PEM))
+    mirror(root, "cluster", cluster)
+    assert registry.aliases == {("iris", "champion-cluster"): "7"} and registry.accounts == {"Basic YTpi"}
 
 
 def test_without_a_server_nobody_is_told(root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
