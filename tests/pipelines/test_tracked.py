@@ -53,15 +53,20 @@ def laboratory(place: Laboratory, first: Release) -> Iterator[Laboratory]:
     place.check_whole()
 
 
-def serve(laboratory: Laboratory, champion: int) -> None:
-    """What an update does of MLflow once this release answers everything."""
-    config = load(ROOT, "local").model_copy(update={"models": {"iris": ModelConfig(champion=champion)}})
-    mirror(laboratory.store.parent, "local", config)
+def serve(root: Path, champion: int | str) -> None:
+    """What an update of the checkout at ``root`` does of MLflow once this release answers everything."""
+    config = load(ROOT, "local").model_copy(update={"models": {"iris": ModelConfig.model_validate({"champion": champion})}})
+    mirror(root, "local", config)
 
 
 def aliases(tracked: Tracking) -> dict[str, str]:
     found = tracked.ask("registered-models/get", name="iris")["registered_model"]
     return {each["alias"]: each["version"] for each in found.get("aliases", [])}
+
+
+def test_before_a_first_release_there_is_nothing_to_say(place: Laboratory, capsys: pytest.CaptureFixture[str]) -> None:
+    serve(place.store.parent, "none")
+    assert capsys.readouterr().out == ""
 
 
 def test_a_release_is_in_the_database_its_model_in_the_bucket(tracked: Tracking, laboratory: Laboratory, first: Release) -> None:
@@ -93,10 +98,10 @@ def test_a_release_is_in_the_database_its_model_in_the_bucket(tracked: Tracking,
 
 def test_the_alias_follows_what_serves_there_too(tracked: Tracking, laboratory: Laboratory, capsys: pytest.CaptureFixture[str]) -> None:
     assert aliases(tracked) == {}, "only what serves has it"
-    serve(laboratory, 1)
+    serve(laboratory.store.parent, 1)
     assert capsys.readouterr().out == "iris: MLflow's champion-local is version 1\n"
     assert aliases(tracked) == {alias("local"): "1"}
-    serve(laboratory, 1)
+    serve(laboratory.store.parent, 1)
     assert capsys.readouterr().out == ""
 
 
@@ -137,5 +142,5 @@ def test_a_part_that_goes_down_leaves_nothing_half_registered_and_the_next_run_g
     assert statuses(tracked) == ["FINISHED", "KILLED", "FAILED", "FINISHED"]
     states = {number: found["tags"]["mldelivery.state"] for number, found in tracked.versions("iris").items()}
     assert states == {1: "released", 2: "released"} and aliases(tracked) == {alias("local"): "1"}
-    serve(laboratory, 2)
+    serve(laboratory.store.parent, 2)
     assert aliases(tracked) == {alias("local"): "2"}
