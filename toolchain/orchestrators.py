@@ -53,16 +53,20 @@ def attend(words: list[str], environ: Mapping[str, str], *, patience_seconds: fl
     Its processes are a group of their own: a terminal's Ctrl-C, which every process of a group gets, makes Airflow's workers hang. Its
     first process alone is told, and ends the others; what is left after ``patience_seconds``, or when it has ended, is killed.
     """
-    child = subprocess.Popen(words, env=dict(environ), stdin=subprocess.DEVNULL, process_group=0)
+    child: subprocess.Popen[bytes] | None = None
     told = 0.0
 
     def tell(_number: int, _frame: FrameType | None) -> None:
         nonlocal told
         told = told or time.monotonic()
-        child.send_signal(signal.SIGINT)
+        if child is not None:
+            child.send_signal(signal.SIGINT)
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, tell)
+    child = subprocess.Popen(words, env=dict(environ), stdin=subprocess.DEVNULL, process_group=0)
+    if told:
+        child.send_signal(signal.SIGINT)
     while child.poll() is None and not (told and time.monotonic() > told + patience_seconds):
         with contextlib.suppress(subprocess.TimeoutExpired):
             child.wait(0.5)
