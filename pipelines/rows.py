@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +31,20 @@ def read(path: Path) -> pandas.DataFrame:
     import pandas
 
     return pandas.read_parquet(path)
+
+
+def parts(path: Path, size: int, columns: Sequence[str] | None = None) -> Iterator[pandas.DataFrame]:
+    """The same rows, or some columns of them, at most ``size`` at a time, each with its position in the whole as its index."""
+    import pandas
+    import pyarrow.parquet
+
+    start = 0
+    # Buffered beforehand, the file as a whole would be held after all.
+    for batch in pyarrow.parquet.ParquetFile(path, pre_buffer=False).iter_batches(batch_size=size, columns=columns):
+        found = pyarrow.Table.from_batches([batch]).to_pandas()
+        found.index = pandas.RangeIndex(start, start + len(found))
+        start += len(found)
+        yield found
 
 
 def part(frame: pandas.DataFrame, *, held_out: bool) -> pandas.DataFrame:

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from infra.release import file_digest
-from pipelines import rows, suite
+from pipelines import kinds, parts, rows, suite
 from pipelines.artifacts import Snapshot, Validation
 from pipelines.failures import GateFailed, StepFailed
 from pipelines.model import Model, as_cell
+from pipelines.parts import KEPT_ROWS
 from pipelines.work import Work
 
 if TYPE_CHECKING:
     import pandas
 
+TYPE = "expect_column_values_to_be_of_type"
 SHOWN_ROWS = 5
-KEPT_ROWS = 50
-"""So many offending rows of an expectation stand in the report and on the page."""
+PART_ROWS = 1 << 18
+"""A snapshot of more rows is not held whole."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,12 +54,17 @@ def validate(work: Work, snapshot: Snapshot) -> Validation:
     """
     from pipelines.card.result import result_page
 
-    frame = rows.read(work.file(snapshot.path))
-    results = run_suite(frame, work.model, suite.read(work.folder, work.model))
+    asked, path = suite.read(work.folder, work.model), work.file(snapshot.path)
+    if snapshot.rows <= PART_ROWS:
+        frame = rows.read(path)
+        results = shown = run_suite(frame, work.model, asked)
+    else:
+        results = run_suite_in_parts(path, work.model, asked, size=PART_ROWS)
+        frame, shown = _offending(path, results)
     report, page = work.output / "report.json", work.output / "report.html"
     report.write_text(json.dumps([asdict(each) for each in results], indent=1, default=str), encoding="utf-8")
-    page.write_text(result_page(work, snapshot, frame, results), encoding="utf-8")
-    failed = [each for each in results if not each.success]
+    page.write_text(result_page(work, snapshot, frame, shown), encoding="utf-8")
+    failed = [each for each in shown if not each.success]
     if failed:
         raise _refusal(work, snapshot, frame, failed)
     return Validation(expectations=len(results), report=work.name(report.name), page=work.name(page.name), page_digest=file_digest(page))
@@ -73,15 +82,71 @@ def run_suite(frame: pandas.DataFrame, model: Model, expectations: Sequence[suit
     ]
 
 
-def _ask(data: pandas.DataFrame, model: Model, expectations: Sequence[suite.Expectation]) -> list[dict[str, Any]]:
-    """Great Expectations' own results, in the order of the expectations."""
+def run_suite_in_parts(path: Path, model: Model, expectations: Sequence[suite.Expectation], *, size: int) -> list[Result]:
+    """The same of a file, of which ``size`` rows are held at a time; see ``pipelines.parts``."""
+    import pyarrow.parquet
+
+    known = [name for name in pyarrow.parquet.ParquetFile(path).schema_arrow.names if name not in rows.OWN_COLUMNS]
+    few = next(rows.parts(path, 1, known))
+    columns = set(suite.with_measures(few, model).columns)
+    asked = [at for at, each in enumerate(expectations) if _columns(each) <= columns]
+    with _quiet():
+        built = [_built(expectations[at], model) for at in asked]
+        found = parts.judged((suite.with_measures(each, model) for each in rows.parts(path, size, known)), built)
+    joined = {at: _plain(expectations[at], each) for at, each in zip(asked, found, strict=True) if each is not None}
+    return [_of_type(joined[at], path, model, size) if at in joined else _whole(path, model, each) for at, each in enumerate(expectations)]
+
+
+def _whole(path: Path, model: Model, each: suite.Expectation) -> Result:
+    """What only the whole of its columns tells: these are read, and no other."""
+    import pandas
+    import pyarrow.parquet
+
+    measured = {kinds.of(model).inputs.measure(name): name for name in model.inputs}
+    wanted = {measured.get(name, name) for name in _columns(each)} or {*model.inputs, model.output.column}
+    there = [name for name in pyarrow.parquet.ParquetFile(path).schema_arrow.names if name in wanted]
+    (result,) = run_suite(pandas.read_parquet(path, columns=there), model, [each])
+    return result
+
+
+def _of_type(result: Result, path: Path, model: Model, size: int) -> Result:
+    """The offending rows of a column of another type, as ``_with_rows`` finds them, the first of them named."""
+    if result.success or result.expectation != TYPE:
+        return result
+    found, count = [], 0
+    for each in rows.parts(path, size, [str(result.column)]):
+        here = _with_rows(result, each, model)
+        found += [int(each.index[at]) for at in here.rows]
+        count += here.offending
+    return replace(result, rows=tuple(found[:KEPT_ROWS]), offending=count)
+
+
+def _offending(path: Path, results: Sequence[Result]) -> tuple[pandas.DataFrame, list[Result]]:
+    """The rows that the results name, and the results with the places of their rows among these."""
+    import pandas
+
+    named = sorted({at for each in results for at in each.rows})
+    picked = [each.loc[each.index.intersection(named)] for each in rows.parts(path, PART_ROWS)]
+    where = {at: place for place, at in enumerate(named)}
+    return pandas.concat(picked, ignore_index=True), [replace(each, rows=tuple(where[at] for at in each.rows)) for each in results]
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Great Expectations without its warnings and its own log."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        logging.getLogger("great_expectations").setLevel(logging.CRITICAL)
+        yield
+
+
+def _ask(data: pandas.DataFrame, model: Model, expectations: Sequence[suite.Expectation]) -> list[dict[str, Any]]:
+    """Great Expectations' own results, in the order of the expectations."""
+    with _quiet():
         import great_expectations as gx
         from great_expectations.core.batch_definition import BatchDefinition
         from great_expectations.datasource.fluent.interfaces import Batch
 
-        logging.getLogger("great_expectations").setLevel(logging.CRITICAL)
         context = gx.get_context(mode="ephemeral")
         context.variables.progress_bars = {"globally": False}
         definition: BatchDefinition[Any] = (
@@ -150,7 +215,7 @@ def _exception(document: dict[str, Any]) -> str | None:
 
 def _with_rows(result: Result, frame: pandas.DataFrame, model: Model) -> Result:
     """A column of another type as a whole: the cells that made it so are its offending rows."""
-    if result.success or result.expectation != "expect_column_values_to_be_of_type" or result.column is None:
+    if result.success or result.expectation != TYPE or result.column is None:
         return result
     kind = model.inputs[result.column].type if result.column in model.inputs else "float"
     positions = [at for at, cell in enumerate(frame[result.column]) if as_cell(cell, kind) is None]

@@ -34,10 +34,23 @@ class Size:
     rate: float
     models: int
     few: int
+    validated_rows: tuple[int, int]
 
 
-FULL = Size(repetitions=5, promotions=20, returns=5, idle_updates=5, rest_seconds=4, rate=60, models=50, few=5)
-QUICK = Size(repetitions=1, promotions=2, returns=1, idle_updates=1, rest_seconds=3, rate=60, models=8, few=2)
+FULL = Size(
+    repetitions=5,
+    promotions=20,
+    returns=5,
+    idle_updates=5,
+    rest_seconds=4,
+    rate=60,
+    models=50,
+    few=5,
+    validated_rows=(1_000_000, 10_000_000),
+)
+QUICK = Size(
+    repetitions=1, promotions=2, returns=1, idle_updates=1, rest_seconds=3, rate=60, models=8, few=2, validated_rows=(400_000, 1_200_000)
+)
 
 
 class Ground:

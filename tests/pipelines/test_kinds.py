@@ -17,7 +17,7 @@ import pandas
 import pytest
 
 from infra.release import Release, numbers
-from pipelines import rows
+from pipelines import rows, suite
 from pipelines.artifacts import Snapshot, Validation
 from pipelines.evaluate import evaluate
 from pipelines.failures import GateFailed
@@ -25,7 +25,7 @@ from pipelines.model import Model, folder_of, read
 from pipelines.release import release
 from pipelines.snapshot import collect
 from pipelines.train import train
-from pipelines.validate import validate
+from pipelines.validate import run_suite, run_suite_in_parts, validate
 from pipelines.work import Work
 from tests.pipelines.laboratory import FIRST_UNTIL, LATER, ROOT, Laboratory, folders_for
 
@@ -249,6 +249,17 @@ def test_a_bad_snapshot_is_refused(spoiled: Callable[..., tuple[Work, Snapshot]]
     assert caught.value.gate == "data"
     for word in words:
         assert word in str(caught.value)
+
+
+@pytest.mark.parametrize(("name", "spoil"), [("docs-router", cells("text", " ", 40)), ("progression", cells("bmi", 900.0, 40))])
+def test_a_large_snapshot_is_judged_part_by_part_like_a_small_one(
+    spoiled: Callable[..., tuple[Work, Snapshot]], name: str, spoil: Spoil
+) -> None:
+    work, snapshot = spoiled(name, spoil)
+    path, asked = work.file(snapshot.path), suite.read(work.folder, work.model)
+    whole = run_suite(rows.read(path), work.model, asked)
+    assert run_suite_in_parts(path, work.model, asked, size=300) == whole
+    assert not all(each.success for each in whole)
 
 
 # the evaluation gate
