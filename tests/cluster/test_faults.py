@@ -18,19 +18,42 @@ SLOW_ENOUGH = {**FAST, "step-seconds": 4, "bake-seconds": 4}
 
 @pytest.fixture(autouse=True)
 def rested(town: ClusterStack, cluster: Node) -> Iterator[None]:
-    """Begins and ends with release 1 alone, and all parts of the node running."""
+    """Begins with release 1 alone, and ends with all parts of the node running."""
     town.champion(1, rollout=SLOW_ENOUGH, replicas=1)
     town.up()
     yield
     for part in ("registry", "prometheus", "rollouts", "apiserver"):
         cluster.start(part)
     wait_until(lambda: all(state == "RUNNING" for state, _ in cluster.programs().values()), what="all parts run")
-    town.champion(1, rollout=SLOW_ENOUGH, replicas=1)
+
+
+def test_what_is_killed_during_a_rollout_does_not_decide_it(town: ClusterStack, cluster: Node) -> None:
+    town.make_release(60)
+    before = invariants.records(town)
+    # With one pod its death is an outage; the other answers meanwhile.
+    town.champion(1, replicas=2)
     town.up()
+    with town.load(rate=40) as load:
+        promotion = town.start("promote", "iris", "60", "--stack", town.stack)
+        out = read_until(promotion, "1/4 golden replay | pass")
+        cluster.kill("rollouts")
+        out += read_until(promotion, "2/4 20 % | pass")
+        cluster.kill("apiserver")
+        out += read_until(promotion, "3/4 60 % | pass")
+        pod = town.objects("pods", "--selector=mldelivery/release=1")[0]["metadata"]["name"]
+        town.kubectl("delete", "pod", pod, "--grace-period=0", "--force")
+        rest, _ = promotion.communicate(timeout=180)
+        assert promotion.returncode == 0, out + rest
+        load.wait_for(40)
+    invariants.check(town, champion=60, load=load, between={1, 60}, before=before)
 
 
 def replays(town: ClusterStack) -> bool:
     return any(job["status"].get("active") for job in town.objects("jobs"))
+
+
+def steps(town: ClusterStack) -> bool:
+    return weight(town) == 20
 
 
 def bakes(town: ClusterStack) -> bool:
@@ -44,7 +67,7 @@ def weight(town: ClusterStack) -> int:
     return int(champion["status"].get("canary", {}).get("weights", {}).get("canary", {}).get("weight", 0))
 
 
-@pytest.mark.parametrize(("number", "moment", "then"), [(63, replays, "again"), (65, bakes, "again")])
+@pytest.mark.parametrize(("number", "moment", "then"), [(63, replays, "again"), (64, steps, "back"), (65, bakes, "again")])
 def test_a_killed_update_is_finished_or_undone_by_the_same_command(
     town: ClusterStack, number: int, moment: Callable[[ClusterStack], bool], then: str
 ) -> None:
