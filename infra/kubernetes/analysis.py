@@ -255,7 +255,8 @@ def _probe_metric(watch: Watch) -> Manifest:
 
 
 def _job_metric(name: str, job: Manifest) -> Manifest:
-    return {"name": name, "count": 1, "failureLimit": 0, "consecutiveErrorLimit": 0, "provider": {"job": job}}
+    # A request that a restarting API server lost decides nothing: it is made once more, ten seconds later. A failed Job counts at once.
+    return {"name": name, "count": 1, "failureLimit": 0, "consecutiveErrorLimit": 1, "provider": {"job": job}}
 
 
 def _template(names: Names, name: str, namespace: str, arguments: list[str], metrics: list[Manifest]) -> Manifest:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -38,6 +39,7 @@ def test_what_is_killed_during_a_rollout_does_not_decide_it(town: ClusterStack, 
         out = read_until(promotion, "1/4 golden replay | pass")
         cluster.kill("rollouts")
         out += read_until(promotion, "2/4 20 % | pass")
+        time.sleep(2)  # in the middle of the stage
         cluster.kill("apiserver")
         out += read_until(promotion, "3/4 60 % | pass")
         pod = town.objects("pods", "--selector=mldelivery/release=1")[0]["metadata"]["name"]
