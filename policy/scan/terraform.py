@@ -53,7 +53,7 @@ def plan(resources: Sequence[Resource]) -> dict[str, Any]:
     for resource in resources:
         known, unknown, expressions = _split(resource, by_urn)
         head = {"address": address(resource), "mode": "managed", "type": type_of(resource.type), "name": _name(resource)}
-        planned.append({**head, "provider_name": "registry.terraform.io/hashicorp/aws", "values": known})
+        planned.append({**head, "values": known})
         changes.append({**head, "change": {"actions": ["create"], "before": None, "after": known, "after_unknown": unknown}})
         configured.append({**head, "provider_config_key": "aws", "expressions": expressions})
     return {
