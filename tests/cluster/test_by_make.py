@@ -72,7 +72,8 @@ def test_a_release_with_its_image_is_not_made_twice(lent: ClusterStack) -> None:
 def test_promote_status_logs_and_back(lent: ClusterStack) -> None:
     out = make(lent, "promote", "MODEL=iris", "RELEASE=2", "STACK=cluster")
     assert "iris: 1 -> 2 | 4/4 bake at 100 % | pass" in out and "2 answers everything; 1 retires" in out
-    assert out.strip().endswith("To go back: make promote MODEL=iris RELEASE=1 STACK=cluster"), out
+    last = r"^iris: 2 serves on cluster after \d+ s\. To go back: make promote MODEL=iris RELEASE=1 STACK=cluster$"
+    assert re.search(last, out, re.MULTILINE), out
     status = make(lent, "status", "STACK=cluster")
     assert re.search(r"^iris +2 .* 2 100 % +ready", status, re.MULTILINE), status
     assert "is ready on http://" in make(lent, "logs", "STACK=cluster", "MODEL=iris")

@@ -143,7 +143,7 @@ def test_promote_and_go_back(checkout: Checkout) -> None:
     for stage in ("1/4 golden replay | pass", "2/4 20 % | pass", "3/4 60 % | pass", "4/4 bake at 100 % | pass"):
         assert f"iris: 1 -> 2 | {stage}" in said, said
     assert "iris: 2 answers everything; 1 retires" in said
-    assert re.search(r"iris: 2 serves on local after \d+ s\. To go back: make promote MODEL=iris RELEASE=1$", said.strip()), said
+    assert re.search(r"^iris: 2 serves on local after \d+ s\. To go back: make promote MODEL=iris RELEASE=1$", said, re.MULTILINE), said
     assert "release: 2" in checkout.curl().lower()
     assert champion_in_mlflow(checkout) == "2"
     assert not any(words in checkout.sh("make preview") for words in NOTHING)
