@@ -223,6 +223,8 @@ class Stage:
         lines = []
         self._running = process = self._start(*arguments)
         alarm = threading.Timer(COMMAND_SECONDS, _signal, (process, signal.SIGKILL))
+        # Nobody waits for it at the end: an interruption can come before the block that cancels it.
+        alarm.daemon = True
         alarm.start()
         try:
             for line in process.stdout or ():

@@ -104,3 +104,27 @@ def test_a_claim_that_is_not_so_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DeliveryError, match="this is not so: pigs fly"):
         stage.claim(False, "pigs fly")
     assert stage.claims == 1
+
+
+INTERRUPTED = """
+import subprocess, sys, threading
+from pathlib import Path
+from pipelines import demo
+
+class Interrupted(threading.Timer):
+    def start(self):
+        super().start()
+        raise KeyboardInterrupt
+
+threading.Timer = Interrupted
+stage = demo.Stage(Path(sys.argv[1]), 1)
+stage._start = lambda *_: subprocess.Popen(["true"], stdout=subprocess.PIPE)
+stage.run("up", show="")
+"""
+
+
+def test_an_interruption_while_a_command_starts_keeps_nobody_waiting(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.stderr.strip().endswith("KeyboardInterrupt")
