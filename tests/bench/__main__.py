@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from tests.bench.row import Row, table
 
 ROOT = Path(__file__).parents[2]
 SERVING_SECONDS = 900
-PARTS: dict[str, Callable[[Ground], Sequence[Row]]] = {
+PARTS: dict[str, Callable[[Ground], Iterable[Row]]] = {
     "idle": idle.measure,
     "promotion": promotion.measure,
     "traffic": traffic.measure,
@@ -61,7 +61,11 @@ def main(arguments: list[str]) -> int:
             began = time.monotonic()
             print(f"{name} …", end=" ", flush=True)
             try:
-                rows += serving(quick=read.quick) if name == "serving" else [row.as_dict() for row in PARTS[name](ground)]
+                if name == "serving":
+                    rows += serving(quick=read.quick)
+                else:
+                    for row in PARTS[name](ground):  # one by one: what was measured before a failure is shown
+                        rows.append(row.as_dict())
                 print(f"{time.monotonic() - began:.0f} s", flush=True)
             except Exception as error:  # The other parts' numbers shall not be lost.
                 traceback.print_exc()

@@ -6,7 +6,7 @@ import json
 import statistics
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from infra import release
@@ -32,7 +32,8 @@ DEPLOYMENT = Kind("apps/v1", "deployments")
 SERVICE = Kind("v1", "services")
 ROUTE = Kind("traefik.io/v1alpha1", "ingressroutes")
 MIDDLEWARE = Kind("traefik.io/v1alpha1", "middlewares")
-WAIT_SECONDS = 180
+WAIT_SECONDS = 30
+"""A rolling update that has not ended by then waits for pods that never get ready."""
 
 
 @dataclass
@@ -47,16 +48,14 @@ class Seen:
         return self.at[second] - self.at[first]
 
 
-def measure(ground: Ground) -> list[Row]:
+def measure(ground: Ground) -> Iterator[Row]:
     """Rows: number to 100 %, abort to 0 %, users' latency and bad answers during promotions, and those of rolling updates."""
     town = ground.town
     cluster = api.connect(str(CLUSTER / "kubeconfig"), None)
-    return [
-        *promotion(ground, town, cluster),
-        abort(ground, town, cluster),
-        *traffic(ground, town),
-        *rolling(ground, town, cluster),
-    ]
+    yield from promotion(ground, town, cluster)
+    yield abort(ground, town, cluster)
+    yield from traffic(ground, town)
+    yield from rolling(ground, town, cluster)
 
 
 def promotion(ground: Ground, town: ClusterStack, cluster: Cluster) -> list[Row]:
@@ -179,37 +178,48 @@ def traffic(ground: Ground, town: ClusterStack) -> list[Row]:
     ]
 
 
-def rolling(ground: Ground, town: ClusterStack, cluster: Cluster) -> list[Row]:
-    """A plain Deployment with the same pods, updated to a good release and to two bad ones (ours meets both in ``tests/scenarios.py``)."""
+def rolling(ground: Ground, town: ClusterStack, cluster: Cluster) -> Iterator[Row]:
+    """What users get of a good release and of bad ones: ours against a plain Deployment of the same pods, updated in the same namespace."""
     kubernetes = load_config(town.root, town.stack).kubernetes
     assert kubernetes is not None
-    kinds: dict[str, faulty.Fault | None] = {"good": None, "5xx": faulty.fails_after(0), "swapped labels": faulty.swapped_labels}
-    images = {"first": _pushed(town, kubernetes, 1)}
-    images |= {kind: _pushed(town, kubernetes, ground.fresh_in_town(2, fault)) for kind, fault in kinds.items()}
+    town.champion(1, rollout=WATCHED)
+    town.up()
     _plain_route(town, cluster, kubernetes)
+    first = _pushed(town, kubernetes, 1)
     expected = answers_to(town, 1, distinct(town)), answers_to(town, 2, distinct(town))
-    rows = []
-    for kind in kinds:
-        _deploy(town, cluster, images["first"])
-        with Load(town.connect, f"/{PLAIN}/predict", distinct(town), rate=ground.size.rate) as load:
-            load.wait_for(int(ground.size.rate))
-            _deploy(town, cluster, images[kind])
-            load.wait_for(2 * int(ground.size.rate))
-        failed = len(load.failed)
-        wrong = sum(
+
+    def harmed(load: Load) -> int:
+        wrong = (
             answer.status == 200 and all(difference(answers[answer.request], answer.body, invariants.TOLERANCE) for answers in expected)
             for answer in load.answers
         )
-        rows.append(
-            Row(
-                name=f"a Deployment's rolling update to a release: {kind}; failed or wrong answers",
-                value=failed + wrong,
-                unit="",
-                floor=f"of {len(load.answers)} sent; it stays so until somebody notices",
-                parts={"failed": failed, "wrong answer": wrong},
-            )
+        return len(load.failed) + sum(wrong)
+
+    faults: dict[str, faulty.Fault | None] = {"good": None, "answering 5xx": faulty.fails_after(0), "swapped labels": faulty.swapped_labels}
+    for kind, fault in faults.items():
+        number = ground.fresh_in_town(2, fault)
+        assert _deploy(town, cluster, first)
+        with Load(town.connect, f"/{PLAIN}/predict", distinct(town), rate=ground.size.rate) as plain:
+            plain.wait_for(int(ground.size.rate))
+            is_out = _deploy(town, cluster, _pushed(town, kubernetes, number))
+            plain.wait_for(2 * int(ground.size.rate))
+        with Load(town.connect, "/iris/predict", distinct(town), rate=ground.size.rate) as ours:
+            ours.wait_for(int(ground.size.rate))
+            (town.ok if fault is None else town.refused)("promote", "iris", str(number), "--stack", town.stack)
+            ours.wait_for(2 * int(ground.size.rate))
+        yield Row(
+            name=f"cluster: failed or wrong answers, promotion of a release that is: {kind}",
+            value=harmed(ours),
+            unit="",
+            most=0 if fault is None else harmed(plain),
+            floor=f"a Deployment's rolling update: {harmed(plain)} of {len(plain.answers)}, {'' if is_out else 'never '}rolled out",
+            parts={
+                "ours, of requests": len(ours.answers),
+                "rolling update": harmed(plain),
+                "rolling update, of requests": len(plain.answers),
+                "rolling update, rolled out": is_out,
+            },
         )
-    return rows
 
 
 class Watching:
@@ -278,8 +288,8 @@ def _plain_route(town: ClusterStack, cluster: Cluster, kubernetes: KubernetesCon
     cluster.create(ROUTE, route, town.namespace)
 
 
-def _deploy(town: ClusterStack, cluster: Cluster, from_image: str) -> None:
-    """Bring the Deployment to an image and wait until its rolling update has ended."""
+def _deploy(town: ClusterStack, cluster: Cluster, from_image: str) -> bool:
+    """Bring the Deployment to an image; whether its rolling update ended before ``WAIT_SECONDS`` were over."""
     model = json.loads(town.kubectl("get", "rollout.argoproj.io", "iris", "--output=json"))["spec"]["template"]
     template: manifests.Manifest = {"metadata": {"labels": {"app": PLAIN}}, "spec": model["spec"]}
     template["spec"].pop("topologySpreadConstraints", None)
@@ -290,17 +300,13 @@ def _deploy(town: ClusterStack, cluster: Cluster, from_image: str) -> None:
         cluster.create(DEPLOYMENT, document, town.namespace)
     else:
         cluster.patch(DEPLOYMENT, PLAIN, town.namespace, {"spec": {"template": template}})
-    _wait(lambda: _is_rolled_out(cluster.get(DEPLOYMENT, PLAIN, town.namespace) or {}))
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not (is_out := _is_rolled_out(cluster.get(DEPLOYMENT, PLAIN, town.namespace) or {})) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return is_out
 
 
 def _is_rolled_out(deployment: Object) -> bool:
     status = deployment.get("status") or {}
     is_observed = status.get("observedGeneration") == deployment.get("metadata", {}).get("generation")
     return bool(is_observed and status.get("updatedReplicas") == status.get("availableReplicas") == status.get("replicas") == 1)
-
-
-def _wait(is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + WAIT_SECONDS
-    while not is_so():
-        assert time.monotonic() < deadline, f"the Deployment was not rolled out within {WAIT_SECONDS} s"
-        time.sleep(0.1)
