@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import textwrap
@@ -15,8 +15,9 @@ import pytest
 
 from tests.clustered import ClusterStack
 from tests.laptop import wait_until
+from tests.reach import reaches
 from tests.tracked import Tracked, tracked_by
-from toolchain.cluster import Place
+from toolchain.cluster import API, DATABASE, NODE, STORE, Place
 from toolchain.cluster.node import Node
 
 pytestmark = pytest.mark.timeout(600)
@@ -110,22 +111,29 @@ def test_people_get_its_pages(tracked: Tracked) -> None:
     assert tracked.enter("GET", "")[0] in (301, 302, 307, 308)
 
 
-def test_another_host_is_refused(tracked: Tracked) -> None:
+def test_another_host_is_refused_and_only_the_node_reaches_the_pods(tracked: Tracked, cluster: Node) -> None:
     user = (tracked.account["username"], tracked.account["password"])
     assert tracked.ask("GET", "/version", user=user, host="evil.test")[0] == 404
     address = json.loads(tracked.kubectl("get", "service", "mlflow", "--output=json"))["spec"]["clusterIP"]
-    path = "/api/2.0/mlflow/experiments/search?max_results=1"
+    code = """
+        import http.client, sys
+        connection = http.client.HTTPConnection(sys.argv[1], 80, timeout=10)
+        connection.request("GET", "/api/2.0/mlflow/experiments/search?max_results=1", headers={"Host": sys.argv[2]})
+        print(connection.getresponse().status)
+    """
 
     def status(host: str) -> int:
-        connection = http.client.HTTPConnection(address, 80, timeout=10)
-        connection.request("GET", path, headers={"Host": host})
-        try:
-            return connection.getresponse().status
-        finally:
-            connection.close()
+        # The gateway runs on the node itself, and so does this.
+        return int(cluster.run(sys.executable, "-c", textwrap.dedent(code), address, host))
 
     assert status(f"mlflow.{tracked.name}.svc") == 200
     assert status("evil.test") == status(address) == 403
+    with pytest.raises(OSError):
+        socket.create_connection((address, 80), timeout=3)
+    pod, other = tracked.pods()
+    targets = {(other["status"]["podIP"], 5000), (NODE, API), (NODE, DATABASE), (NODE, STORE)}
+    found = {target for target in targets if reaches(tracked.kubectl, pod["metadata"]["name"], "mlflow", *target)}
+    assert found == {(NODE, DATABASE), (NODE, STORE)}
 
 
 def test_no_job_can_be_handed_in_and_no_assistant_runs(tracked: Tracked) -> None:

@@ -36,6 +36,8 @@ DATABASE = 5432
 STORE = 9000
 ROLLOUTS = 8092
 """Where Argo Rollouts says that it is well."""
+POLICIES = 8093
+"""Where kube-router says so."""
 
 
 @dataclass(frozen=True)

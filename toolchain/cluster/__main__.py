@@ -23,6 +23,7 @@ from toolchain.cluster import (
     DOMAIN,
     GATEWAY,
     NODE,
+    POLICIES,
     PROMETHEUS,
     REGISTRY,
     ROLLOUTS,
@@ -91,12 +92,15 @@ def _up(place: Place, built: Path) -> None:
     _import_pause(place, made, built)
     _start(made, listed, stage=2)
     wait_until(lambda: _node_is_ready(place, made), seconds=90, what="the node", log=place.logs / "kubelet.log")
+    _start(made, listed, stage=3)
+    programs = made.programs()
     for name, url in {
         "registry": f"http://{NODE}:{REGISTRY}/v2/",
         "rollouts": f"http://{NODE}:{ROLLOUTS}/healthz",
         "gateway": f"http://{NODE}:{DASHBOARD}/ping",
         "prometheus": f"http://{NODE}:{PROMETHEUS}/-/ready",
-        **({"store": f"http://{NODE}:{STORE}/health"} if is_current else {}),
+        **({"store": f"http://{NODE}:{STORE}/health"} if "store" in programs else {}),
+        **({"policies": f"http://{NODE}:{POLICIES}/healthz"} if "policies" in programs else {}),
     }.items():
         wait_until(partial(_answers, url), seconds=60, what=name, log=place.logs / f"{name}.log")
     if is_current:

@@ -14,16 +14,17 @@ from toolchain.golang import Go
 from toolchain.process import cache_dir, exclusive, say
 
 SOURCE = ROOT / "toolchain" / "cluster"
-MODULES = ("parts", "dns", "gateway", "store")
+MODULES = ("parts", "dns", "gateway", "store", "policies")
 VERSION = "k8s.io/component-base/version"
 ARGO = "github.com/argoproj/argo-rollouts"
 TRAEFIK = "github.com/traefik/traefik/v3"
 STORE = "versitygw"
+POLICIES = "kube-router"
 DONE = "complete"
 
 
 def prepare() -> Path:
-    """The folder with kubernetes, rollouts-controller, coredns, versitygw, pause, and the definitions of Argo's and Traefik's resources.
+    """The folder with the programs, and the definitions of Argo's and Traefik's resources.
 
     Built where it is not there yet; raises SetupError with the compiler's last lines.
     """
@@ -64,18 +65,19 @@ def recipe() -> str:
 
 
 def _build(folder: Path) -> None:
-    parts, dns, gateway, _ = modules = [SOURCE / module for module in MODULES]
+    parts, dns, gateway, _, policies = modules = [SOURCE / module for module in MODULES]
     go = Go(ROOT, modules)
     version = module_version(parts / "go.mod", "k8s.io/kubernetes")
     major, minor, _ = version.split(".")
-    what = f"Kubernetes {version}, Argo Rollouts, CoreDNS and an S3 server"
-    say(f"building {what} from their pinned Go modules: some 9 minutes on 2 cores the first time")
+    what = f"Kubernetes {version}, Argo Rollouts, CoreDNS, kube-router and an S3 server"
+    say(f"building {what} from their pinned Go modules: some 11 minutes on 2 cores the first time")
     say("if interrupted, the next call goes on from there")
     stamped = f"-X {VERSION}.gitVersion=v{version} -X {VERSION}.gitMajor={major} -X {VERSION}.gitMinor={minor}"
     _once(go, parts, ".", folder / "kubernetes", stamped)
     _once(go, parts, "./pause", folder / "pause")
     _once(go, parts, f"{ARGO}/cmd/rollouts-controller", folder / "rollouts-controller")
     _once(go, dns, "github.com/coredns/coredns", folder / "coredns")
+    _once(go, policies, "github.com/cloudnativelabs/kube-router/v2/cmd/kube-router", folder / POLICIES)
     _build_store(go, folder)
     definitions = folder / "definitions"
     shutil.rmtree(definitions, ignore_errors=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,17 @@ def own() -> list[dict[str, Any]]:
     return [
         _binding("rollouts", "argo-rollouts"),
         _binding("gateway", "traefik-ingress-controller"),
-        _dns_role(),
+        _reader("dns", {"": ["services", "pods", "namespaces"], "discovery.k8s.io": ["endpointslices"]}),
         _binding("dns", "dns"),
+        _reader(
+            "policies",
+            {
+                "": ["pods", "namespaces", "nodes", "services", "endpoints"],
+                "discovery.k8s.io": ["endpointslices"],
+                "networking.k8s.io": ["networkpolicies"],
+            },
+        ),
+        _binding("policies", "policies"),
         _dns_service(),
         _dns_endpoints(),
     ]
@@ -39,15 +49,13 @@ def _binding(user: str, role: str) -> dict[str, Any]:
     }
 
 
-def _dns_role() -> dict[str, Any]:
+def _reader(name: str, resources: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """A role that may read these resources, by API group, and nothing else."""
     return {
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "ClusterRole",
-        "metadata": {"name": "dns"},
-        "rules": [
-            {"apiGroups": [""], "resources": ["services", "pods", "namespaces"], "verbs": ["list", "watch"]},
-            {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["list", "watch"]},
-        ],
+        "metadata": {"name": name},
+        "rules": [{"apiGroups": [group], "resources": list(each), "verbs": ["get", "list", "watch"]} for group, each in resources.items()],
     }
 
 

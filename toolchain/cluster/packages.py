@@ -18,6 +18,7 @@ PROGRAMS = {
     "docker-registry": "docker-registry",
     "prometheus": "prometheus",
     "iptables": "iptables",
+    "ipset": "ipset",
     "ip": "iproute2",
     "conntrack": "conntrack",
 }

@@ -28,6 +28,7 @@ CLIENTS = {
     "kubelet": ("system:node:node", "system:nodes"),
     "proxy": ("system:kube-proxy", ""),
     "dns": ("dns", ""),
+    "policies": ("policies", ""),
     "rollouts": ("rollouts", ""),
     "gateway": ("gateway", ""),
 }

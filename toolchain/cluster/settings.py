@@ -20,6 +20,7 @@ from toolchain.cluster import (
     GATEWAY,
     NODE,
     PODS,
+    POLICIES,
     PROBES,
     PROMETHEUS,
     REGISTRY,
@@ -163,6 +164,17 @@ def programs(place: Place, binaries: Path, traefik: str, postgresql: Path) -> li
         # Scraped each second: what was not seen for this long is gone.
         "--query.lookback-delta=15s",
     ]
+    policies = [
+        str(binaries / "kube-router"),
+        f"--kubeconfig={pki / 'policies.kubeconfig'}",
+        "--run-firewall=true",
+        "--run-router=false",
+        "--run-service-proxy=false",
+        "--enable-cni=false",
+        "--hostname-override=node",
+        f"--service-cluster-ip-range={SERVICES}",
+        f"--health-port={POLICIES}",
+    ]
     postgres = [
         str(postgresql / "postgres"),
         "-D",
@@ -201,6 +213,8 @@ def programs(place: Place, binaries: Path, traefik: str, postgresql: Path) -> li
         Program("rollouts", 2, rollouts),
         Program("gateway", 2, gateway),
         Program("prometheus", 2, prometheus),
+        # It ends at once where there is no node yet.
+        Program("policies", 3, policies),
         # System V's shared memory outlives its processes, but not a namespace of theirs.
         Program("database", 2, ["unshare", "--ipc", "--", *as_owner(*postgres)]),
         # Its keys stand in a file that others can't read, and not in the supervisor's.
