@@ -7,24 +7,15 @@ from __future__ import annotations
 
 import sys
 
-from toolchain import ROOT, SetupError, environment, process
+from toolchain import ROOT, environment, process
 from toolchain.engine import prepare as prepare_engine
 
 
+@process.plain_errors()
 def main(arguments: list[str]) -> int:
     """Prepare the environment and, unless told otherwise, the engine; return the exit code."""
-    try:
-        environment.prepare(ROOT)
-        print("" if "--without-engine" in arguments else prepare_engine(ROOT))
-    except SetupError as error:
-        process.say(f"error: {error}")
-        return 1
-    except KeyboardInterrupt:
-        process.say("stopped; the next call goes on from here")
-        return 130
-    except OSError as error:
-        process.say(f"error: {process.explain(error)}")
-        return 1
+    environment.prepare(ROOT)
+    print("" if "--without-engine" in arguments else prepare_engine(ROOT))
     return 0
 
 

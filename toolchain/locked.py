@@ -8,22 +8,16 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from toolchain import ROOT, SetupError, environment, process
+from toolchain import ROOT, environment, process
 
 
+@process.plain_errors()
 def main(arguments: list[str]) -> int:
     """Exit code 1 where the environment cannot be made; the reason is on standard error."""
     if len(arguments) != 1:
         print("usage: python -m toolchain.locked FILE", file=sys.stderr)
         return 2
-    try:
-        print(environment.locked(ROOT, "release", Path(arguments[0]).absolute()) / "bin" / "python")
-    except SetupError as error:
-        process.say(f"error: {error}")
-        return 1
-    except OSError as error:
-        process.say(f"error: {process.explain(error)}")
-        return 1
+    print(environment.locked(ROOT, "release", Path(arguments[0]).absolute()) / "bin" / "python")
     return 0
 
 

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 
-from toolchain import ROOT, SetupError, environment, process
+from toolchain import ROOT, environment, process
 
 NAMES = ("airflow", "kubeflow")
 PORT = "8085"
@@ -76,22 +76,17 @@ def attend(words: list[str], environ: Mapping[str, str], *, patience_seconds: fl
     return 130 if told else code
 
 
+@process.plain_errors()
 def main(arguments: list[str]) -> int:
     """Become the orchestrator, or attend it where it starts others; an exit code."""
     if not arguments or arguments[0] not in NAMES:
         print(f"usage: python -m toolchain.orchestrators {'|'.join(NAMES)} ARGUMENT...", file=sys.stderr)
         return 2
-    try:
-        words, environ = command(ROOT, environment.apart(ROOT, arguments[0]), arguments, os.environ)
-        os.chdir(ROOT)
-        if arguments[:2] == ["airflow", "standalone"]:
-            return attend(words, environ)
-        os.execve(words[0], words, environ)
-    except SetupError as error:
-        process.say(f"error: {error}")
-    except OSError as error:
-        process.say(f"error: {process.explain(error)}")
-    return 1
+    words, environ = command(ROOT, environment.apart(ROOT, arguments[0]), arguments, os.environ)
+    os.chdir(ROOT)
+    if arguments[:2] == ["airflow", "standalone"]:
+        return attend(words, environ)
+    return os.execve(words[0], words, environ)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from toolchain import ROOT, SetupError, environment, process
+from toolchain import ROOT, environment, process
 
 RUNTIME = "pythonpack"
 """A name that no language host has. The engine then starts the pack by a program of this name on PATH, which every engine can do; a pack
@@ -43,22 +43,17 @@ def _write(path: Path, text: str) -> None:
     temporary.replace(path)
 
 
+@process.plain_errors()
 def main(arguments: list[str]) -> int:
     """Become the command; return only when that can't be done."""
     command = arguments[1:] if arguments[:1] == ["--"] else []
     if not command:
         print("usage: python -m toolchain.policy_pack -- COMMAND [ARGUMENT...]", file=sys.stderr)
         return 2
-    try:
-        folder = prepare(ROOT)
-        path = f"{folder / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-        sys.stdout.flush()
-        os.execvpe(command[0], [*command, "--policy-pack", str(folder)], {**os.environ, "PATH": path})
-    except SetupError as error:
-        process.say(f"error: {error}")
-    except OSError as error:
-        process.say(f"error: {process.explain(error)}")
-    return 1
+    folder = prepare(ROOT)
+    path = f"{folder / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+    sys.stdout.flush()
+    return os.execvpe(command[0], [*command, "--policy-pack", str(folder)], {**os.environ, "PATH": path})
 
 
 if __name__ == "__main__":

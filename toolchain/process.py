@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import functools
 import os
 import subprocess
 import sys
@@ -15,6 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from toolchain import SetupError
+
+_Main = Callable[[list[str]], int]
 
 PROGRESS_SECONDS = 5.0
 NO_SPACE = "no space left on device"
@@ -39,6 +42,28 @@ def explain(error: OSError) -> str:
     if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
         return f"{where} may not be written ({error.strerror}). Make it writable, or set XDG_CACHE_HOME to a folder that is."
     return f"{where}: {error.strerror}"
+
+
+def plain_errors(stopped: str = "stopped; the next call goes on from here") -> Callable[[_Main], _Main]:
+    """A decorator of a command's ``main``: what it refuses and what the system refuses it become one line and exit code 1, Ctrl-C 130."""
+
+    def decorate(main: _Main) -> _Main:
+        @functools.wraps(main)
+        def plain(arguments: list[str]) -> int:
+            try:
+                return main(arguments)
+            except SetupError as error:
+                say(f"error: {error}")
+            except OSError as error:
+                say(f"error: {explain(error)}")
+            except KeyboardInterrupt:
+                say(stopped)
+                return 130
+            return 1
+
+        return plain
+
+    return decorate
 
 
 @contextmanager

@@ -236,25 +236,16 @@ def _answers(url: str) -> bool:
         return False
 
 
+@process.plain_errors("stopped; the next call goes on from here, and make cluster-down removes what is there")
 def main(arguments: list[str]) -> int:
     """Run one action; return the exit code."""
     if len(arguments) != 1 or arguments[0] not in ACTIONS:
         print(f"usage: python -m toolchain.cluster {'|'.join(ACTIONS)}", file=sys.stderr)
         return 2
     place = Place()
-    try:
-        if arguments[0] == "status":
-            return status(place)
-        up(place) if arguments[0] == "up" else down(place)
-    except SetupError as error:
-        say(f"error: {error}")
-        return 1
-    except KeyboardInterrupt:
-        say("stopped; the next call goes on from here, and make cluster-down removes what is there")
-        return 130
-    except OSError as error:
-        say(f"error: {process.explain(error)}")
-        return 1
+    if arguments[0] == "status":
+        return status(place)
+    up(place) if arguments[0] == "up" else down(place)
     return 0
 
 

@@ -5,24 +5,19 @@ from __future__ import annotations
 import os
 import sys
 
-from toolchain import ROOT, SetupError, process, scanners
+from toolchain import ROOT, process, scanners
 
 
+@process.plain_errors()
 def main(arguments: list[str]) -> int:
     """Become the command; return only when that can't be done."""
     command = arguments[1:] if arguments[:1] == ["--"] else []
     if not command:
         print("usage: python -m toolchain.scanners -- COMMAND [ARGUMENT...]", file=sys.stderr)
         return 2
-    try:
-        found = scanners.prepare(ROOT)
-        sys.stdout.flush()
-        os.execvp(command[0], [*command, "--python", str(found.python), "--kube-score", str(found.kube_score)])
-    except SetupError as error:
-        process.say(f"error: {error}")
-    except OSError as error:
-        process.say(f"error: {process.explain(error)}")
-    return 1
+    found = scanners.prepare(ROOT)
+    sys.stdout.flush()
+    return os.execvp(command[0], [*command, "--python", str(found.python), "--kube-score", str(found.kube_score)])
 
 
 if __name__ == "__main__":
