@@ -53,8 +53,9 @@ def mirror(root: Path, stack: str, config: StackConfig) -> None:
         if not behind:
             return
         _bring(_server(root, stack, config, url), config.store(root), stack, behind, done, noted)
-    except (DeliveryError, OSError) as error:
-        reason = error.what if isinstance(error, DeliveryError) else str(error)
+    except (DeliveryError, OSError, KeyboardInterrupt) as error:
+        # What serves is settled by now: Ctrl-C ends the waiting for MLflow, and takes no promotion back.
+        reason = error.what if isinstance(error, DeliveryError) else str(error) or "interrupted"
         print(f"MLflow's alias {alias(stack)} is not up to date yet, the next `make up` does it: {reason}", flush=True)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import ssl
 import threading
 import time
@@ -203,6 +204,15 @@ def test_a_slow_mlflow_holds_nobody_up(
     monkeypatch.setattr(mirrors, "BUDGET_SECONDS", 0.0)
     mirror(root, "local", stack(registry))
     assert "is slow" in capsys.readouterr().out
+
+
+def test_ctrl_c_while_mlflow_is_waited_for_is_no_way_back(root: Path, registry: Registry, capsys: pytest.CaptureFixture[str]) -> None:
+    registry.slow = 2.0
+    interrupt = threading.Timer(0.1, signal.pthread_kill, (threading.get_ident(), signal.SIGINT))
+    interrupt.start()
+    mirror(root, "local", stack(registry))
+    interrupt.join()
+    assert "the next `make up` does it: interrupted" in capsys.readouterr().out
 
 
 def test_what_one_model_s_alias_waits_for_is_not_what_is_done(root: Path, registry: Registry, capsys: pytest.CaptureFixture[str]) -> None:
