@@ -111,6 +111,12 @@ class Laptop:
         document["config"]["mldelivery:models"][model].update({"champion": number, **changes})
         self.config.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
 
+    def drop_challenger(self, model: str = "iris") -> None:
+        """Take a model's challenger out of the stack's file, where it has one."""
+        document = yaml.safe_load(self.config.read_text(encoding="utf-8"))
+        document["config"]["mldelivery:models"][model].pop("challenger", None)
+        self.config.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
+
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Start a command of the project, in a session of its own, with both streams together."""
         return subprocess.Popen(

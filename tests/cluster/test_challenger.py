@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from math import sqrt
 
 import pytest
-import yaml
 
 from tests import faulty, invariants
 from tests.clustered import ClusterStack
@@ -20,14 +19,8 @@ def rested(town: ClusterStack) -> Iterator[None]:
     """Begins and ends with release 1 alone."""
     town.champion(1, rollout=FAST)
     yield
-    drop_challenger(town)
+    town.drop_challenger()
     town.up()
-
-
-def drop_challenger(town: ClusterStack) -> None:
-    document = yaml.safe_load(town.config.read_text(encoding="utf-8"))
-    document["config"]["mldelivery:models"]["iris"].pop("challenger", None)
-    town.config.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
 
 
 def answered(town: ClusterStack, release: int) -> int:
@@ -93,7 +86,7 @@ def test_a_promotion_with_a_challenger_beside_it_and_then_the_challengers_own(to
         town.ok("promote", "iris", "81", "--stack", town.stack)
         load.wait_for(60)
         assert town.status()["traffic"] == {"2": 20, "81": 80}
-        drop_challenger(town)
+        town.drop_challenger()
         town.champion(2)
         town.up()
         load.wait_for(60)

@@ -17,20 +17,12 @@ pytestmark = pytest.mark.timeout(300)
 @pytest.fixture(autouse=True)
 def rested(home: Laptop) -> Iterator[None]:
     """Begins and ends with release 1 alone."""
-    _drop_challenger(home)
+    home.drop_challenger()
     home.champion(1, rollout=FAST)
     home.up()
     yield
-    _drop_challenger(home)
+    home.drop_challenger()
     home.up()
-
-
-def _drop_challenger(home: Laptop) -> None:
-    import yaml
-
-    document = yaml.safe_load(home.config.read_text(encoding="utf-8"))
-    document["config"]["mldelivery:models"]["iris"].pop("challenger", None)
-    home.config.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
 
 
 def logged(home: Laptop, release: int) -> list[dict[str, object]]:
@@ -95,7 +87,7 @@ def test_the_challenger_is_promoted(home: Laptop) -> None:
     home.champion(1, challenger={"release": 2, "share": 20})
     home.up()
     with home.load(rate=60) as load:
-        _drop_challenger(home)
+        home.drop_challenger()
         home.champion(2)
         home.up()
         load.wait_for(60)
