@@ -26,6 +26,18 @@ def written_whole(path: Path, *, folder: Path | None = None) -> Iterator[Path]:
         discard(partial)
 
 
+@contextlib.contextmanager
+def written_once(path: Path) -> Iterator[Path]:
+    """The same for a file that never changes: raises FileExistsError where there is one already, besides other OSErrors."""
+    partial = partial_of(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield partial
+        os.link(partial, path)  # unlike a rename, a link fails when the name is taken
+    finally:
+        discard(partial)
+
+
 def partial_of(path: Path, folder: Path | None = None) -> Path:
     """The name under which this process writes a file until it is whole; ``sweep`` knows it again."""
     return (folder or path.parent) / f".{path.name}.{os.getpid()}.partial"

@@ -3,19 +3,24 @@
 A record is one YAML file, ``<store>/releases/<model>/<n>.yaml``. What it names (the Bento) lies in the same store, under paths relative to
 the store's root. The store is ``.local/`` for the local stack and the repository itself for the others. The pipeline writes records with
 ``write``; everything else only reads them with ``load``.
+
+A record never changes. A release that was made without an image gets one later by a file of its own beside the record, ``<n>.image.yaml``,
+which names the record by its digest (``adding_image``); ``load`` gives the release with it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, ValidationInfo, model_validator
 
 from infra import files
 from infra.errors import ReleaseError
@@ -30,6 +35,7 @@ MODEL_NAME = r"[a-z][a-z0-9-]{0,38}"
 """A model's name is a path segment of the gateway and part of DNS labels in a cluster, hence lower case and short."""
 
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+ImageName = Annotated[str, Field(pattern=rf"^{MODEL_NAME}@sha256:[0-9a-f]{{64}}$")]
 Verdict = Literal["pass", "fail", "not enough evidence"]
 
 
@@ -126,8 +132,24 @@ class Run(_Part):
     version: int = Field(gt=0)
 
 
+class AddedImage(_Part):
+    """The image of a release that was made without one. ``record`` is the digest of the record that it belongs to."""
+
+    format: int
+    model: str = Field(pattern=f"^{MODEL_NAME}$")
+    release: int = Field(gt=0)
+    record: Digest
+    image: ImageName
+    sbom: Artifact
+    created: str
+    digest: Digest
+
+
 class Release(_Part):
-    """One immutable, numbered, evidenced build of a model. See the module for where it lies."""
+    """One immutable, numbered, evidenced build of a model. See the module for where it lies.
+
+    ``image`` and ``sbom`` are the record's own, or those that were added beside it.
+    """
 
     format: int
     model: str = Field(pattern=f"^{MODEL_NAME}$")
@@ -147,13 +169,14 @@ class Release(_Part):
     runtime: Literal["onnx", "skops"]
     golden: Golden
     bento: Artifact
-    image: str | None = Field(None, pattern=rf"^{MODEL_NAME}@sha256:[0-9a-f]{{64}}$")
+    image: ImageName | None = None
     sbom: Artifact | None = None
     card: Card | None = None
     validation: Artifact | None = None
     interface: Digest
     tracking: Run | None
     digest: Digest
+    _added: str | None = PrivateAttr(None)
 
     @model_validator(mode="after")
     def _digest_fits(self, info: ValidationInfo) -> Release:
@@ -162,10 +185,23 @@ class Release(_Part):
         return self
 
     def as_document(self) -> dict[str, Any]:
-        """The record as it stands in the file: kebab-case keys, plain values."""
+        """The record as it stands in the file: kebab-case keys, plain values; without what was added beside it."""
         document = self.model_dump(mode="json", by_alias=True)
+        if self._added is not None:
+            document |= {"image": None, "sbom": None}
         # Records from before a key was there lack it, and their digest is over what they have.
         return {key: value for key, value in document.items() if value is not None or key not in LATER_KEYS}
+
+    @property
+    def added(self) -> str | None:
+        """Digest of the file beside the record that names the image; None where the record names it itself, or nothing does."""
+        return self._added
+
+    def with_image(self, added: AddedImage, file: str) -> Release:
+        """The same release with the image that was added; ``file`` is the digest of the file that says so."""
+        whole = self.model_copy(update={"image": added.image, "sbom": added.sbom})
+        whole._added = file
+        return whole
 
     @property
     def failed_gates(self) -> list[str]:
@@ -210,17 +246,22 @@ def record_path(store: Path, model: str, number: int) -> Path:
     return store / "releases" / model / f"{number}.yaml"
 
 
+def added_image_path(store: Path, model: str, number: int) -> Path:
+    """Where the image of a release lies on record that was made without one."""
+    return record_path(store, model, number).with_suffix(".image.yaml")
+
+
 def numbers(store: Path, model: str) -> list[int]:
-    """The numbers of a model's releases in a store, ascending; half-written files have other names and do not count."""
+    """The numbers of a model's releases in a store, ascending; half-written files and added images have other names and do not count."""
     found = (re.fullmatch(r"([1-9]\d*)\.yaml", path.name) for path in (store / "releases" / model).glob("*.yaml"))
     return sorted(int(match.group(1)) for match in found if match)
 
 
 def load(store: Path, model: str, number: int, *, where: str = "") -> Release:
-    """Read one record and check its digest.
+    """Read one record, and what was added beside it, and check both digests.
 
     ``where`` names the file and key that asked for the number, and leads every message. Raises ReleaseError when the record is missing,
-    unreadable, of a newer format, altered, or filed under another name.
+    unreadable, of a newer format, altered, or filed under another name, and when what lies beside it is no image of this very record.
     """
     path = record_path(store, model, number)
     where = where or str(path)
@@ -237,30 +278,17 @@ def load(store: Path, model: str, number: int, *, where: str = "") -> Release:
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ReleaseError(f"{path} cannot be read: {error}", where=where, got=number) from error
-    try:
-        document = _plain_yaml(text)
-    except yaml.YAMLError as error:
-        raise _altered(path, where, number, f"is not whole YAML ({' '.join(str(error).split())})") from error
-    if not isinstance(document, dict):
-        raise _altered(path, where, number, "is empty or half-written")
-    newest = document.get("format")
-    if isinstance(newest, int) and newest > FORMAT:
-        raise ReleaseError(
-            f"{path} has a newer format than this checkout reads",
-            where=where,
-            got=newest,
-            allowed=f"format <= {FORMAT}",
-            act="update the checkout: git pull",
-        )
+    altered = _altered(path, where, number, f"restore it (git checkout -- {path}) or make a new release")
+    document = _document(text, path, where, altered)
     try:
         record = Release.model_validate(document)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         key = ".".join(map(str, first["loc"])) or "digest"
-        raise _altered(path, where, number, f"does not fit at key '{key}': {first['msg']}") from None
+        raise altered(f"does not fit at key '{key}': {first['msg']}") from None
     if (record.model, record.release) != (model, number):
-        raise _altered(path, where, number, f"is the record of {record.model} {record.release}")
-    return record
+        raise altered(f"is the record of {record.model} {record.release}")
+    return _with_added_image(record, store, where)
 
 
 def check_may_serve(record: Release, store: Path, *, where: str, has_bento: bool = True) -> None:
@@ -303,35 +331,141 @@ def write(store: Path, document: dict[str, Any]) -> Release:
     plain["digest"] = record_digest(plain)
     record = Release.model_validate(plain)
     path = record_path(store, record.model, record.release)
-    partial = files.partial_of(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("w", encoding="utf-8") as file:
-            yaml.safe_dump(plain, file, sort_keys=False, allow_unicode=True, width=120)
-            file.flush()
-            os.fsync(file.fileno())
-        os.link(partial, path)  # unlike a rename, a link fails when the number is taken
+        with files.written_once(path) as partial:
+            _write(partial, _as_yaml(plain))
     except FileExistsError:
         raise ReleaseError(f"release {record.release} of {record.model} exists already", where=str(path)) from None
     except OSError as error:
-        raise ReleaseError(
-            f"the record could not be written: {error.strerror}",
-            where=str(path),
-            act="free some space and run the same command again; nothing was half-written",
-        ) from error
-    finally:
-        files.discard(partial)
+        raise _unwritten(path, error) from error
     return record
 
 
-def _altered(path: Path, where: str, number: int, how: str) -> ReleaseError:
+@contextlib.contextmanager
+def adding_image(store: Path, record: Release, *, image: str, sbom: str, sbom_digest: str, created: str) -> Iterator[Release]:
+    """Add an image to a release that was made without one. Gives the release with it, for the block to sign; written when the block ends.
+
+    All or nothing, beside the record and never over another one. Raises ReleaseError when the release has an image or the disk refuses.
+    """
+    path = added_image_path(store, record.model, record.release)
+    if record.image is not None:
+        raise ReleaseError(f"release {record.release} of {record.model} has an image already", where=str(path), got=record.image)
+    document: dict[str, Any] = {
+        "format": FORMAT,
+        "model": record.model,
+        "release": record.release,
+        "record": record.digest,
+        "image": image,
+        "sbom": {"path": sbom, "digest": sbom_digest},
+        "created": created,
+    }
+    document["digest"] = record_digest(document)
+    added, data = AddedImage.model_validate(document), _as_yaml(document)
+    try:
+        with files.written_once(path) as partial:
+            _write(partial, data)
+            yield record.with_image(added, _sha256(data))
+    except FileExistsError:
+        raise ReleaseError(
+            f"release {record.release} of {record.model} was given an image meanwhile", where=str(path), act="run the same command again"
+        ) from None
+    except OSError as error:
+        raise _unwritten(path, error) from error
+
+
+def _with_added_image(record: Release, store: Path, where: str) -> Release:
+    """The release with the image that lies beside its record, if one does. Raises ReleaseError when that is not one of this record."""
+    path = added_image_path(store, record.model, record.release)
+    try:
+        data = path.read_bytes()
+        text = data.decode()
+    except FileNotFoundError:
+        return record
+    except (OSError, UnicodeDecodeError) as error:
+        raise ReleaseError(f"{path} cannot be read: {error}", where=where, got=record.release) from error
+    again = f"python -m pipelines image {record.model} {record.release}"
+    altered = _altered(path, where, record.release, f"restore it (git checkout -- {path}), or remove it and make the image again: {again}")
+    document = _document(text, path, where, altered)
+    try:
+        added = AddedImage.model_validate(document)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise altered(f"does not fit at key '{'.'.join(map(str, first['loc']))}': {first['msg']}") from None
+    if added.digest != record_digest(document):
+        raise altered(f"has digest {record_digest(document)}, not the one that it states")
+    if (added.model, added.release) != (record.model, record.release) or added.image.partition("@")[0] != record.model:
+        raise altered(f"is of {added.model} {added.release} ({added.image})")
+    if added.record != record.digest:
+        raise ReleaseError(
+            f"{path} belongs to another record: release {record.release} of {record.model} was made again since",
+            where=where,
+            got=added.record,
+            allowed=record.digest,
+            act=f"remove it and make the image of this one: {again}",
+        )
+    if record.image is not None or record.sbom is not None:
+        raise ReleaseError(
+            f"{path} contradicts the record, which names an image of its own",
+            where=where,
+            got=added.image,
+            allowed=str(record.image),
+            act="remove it: the record is right",
+        )
+    return record.with_image(added, _sha256(data))
+
+
+def _document(text: str, path: Path, where: str, altered: Callable[[str], ReleaseError]) -> dict[str, Any]:
+    """A file's content, of a format that this checkout knows. Raises ReleaseError."""
+    try:
+        document = _plain_yaml(text)
+    except yaml.YAMLError as error:
+        raise altered(f"is not whole YAML ({' '.join(str(error).split())})") from error
+    if not isinstance(document, dict):
+        raise altered("is empty or half-written")
+    newest = document.get("format")
+    if isinstance(newest, int) and newest > FORMAT:
+        raise ReleaseError(
+            f"{path} has a newer format than this checkout reads",
+            where=where,
+            got=newest,
+            allowed=f"format <= {FORMAT}",
+            act="update the checkout: git pull",
+        )
+    return document
+
+
+def _altered(path: Path, where: str, number: int, act: str) -> Callable[[str], ReleaseError]:
+    """Makes the error for a file that is not as it was written, from how it is not."""
+
+    def error(how: str) -> ReleaseError:
+        return ReleaseError(
+            f"{path} {how}: it was altered or is damaged",
+            where=where,
+            got=number,
+            allowed="a record exactly as the pipeline wrote it",
+            act=act,
+        )
+
+    return error
+
+
+def _unwritten(path: Path, error: OSError) -> ReleaseError:
     return ReleaseError(
-        f"{path} {how}: it was altered or is damaged",
-        where=where,
-        got=number,
-        allowed="a record exactly as the pipeline wrote it",
-        act=f"restore it (git checkout -- {path}) or make a new release",
+        f"the record could not be written: {error.strerror}",
+        where=str(path),
+        act="free some space and run the same command again; nothing was half-written",
     )
+
+
+def _as_yaml(document: dict[str, Any]) -> bytes:
+    return yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120).encode()
+
+
+def _write(path: Path, data: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _sha256(data: bytes) -> str:

@@ -1,7 +1,8 @@
 """A release's signature: who vouches that this record, this Bento and this image belong together.
 
 Beside the record ``releases/<model>/<n>.yaml`` lies ``<n>.dsse.json``: a DSSE v1 envelope around an in-toto v1 Statement, signed with
-ECDSA P-256 over SHA-256. The pipeline signs; whoever lets a release serve calls ``verify``.
+ECDSA P-256 over SHA-256. The pipeline signs; whoever lets a release serve calls ``verify``. An image that is added to a release later is
+signed anew with it, together with the file that names it, so that neither can be swapped.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from infra.errors import ReleaseError
-from infra.release import Release, file_digest, record_path
+from infra.release import Release, added_image_path, file_digest, record_path
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
@@ -33,10 +34,12 @@ def signature_path(store: Path, model: str, number: int) -> Path:
 def statement(record: Release, store: Path) -> dict[str, Any]:
     """What is signed of a release: the digests of its record file, its Bento and its image, each under its name.
 
-    Raises OSError when the record file can't be read.
+    Where the image was added beside the record, the digest of the file that says so too. Raises OSError when the record can't be read.
     """
     path = record_path(store, record.model, record.release)
     subjects = {path.relative_to(store).as_posix(): file_digest(path), record.bento.path: record.bento.digest}
+    if record.added is not None:
+        subjects[added_image_path(store, record.model, record.release).relative_to(store).as_posix()] = record.added
     if record.image is not None:
         name, _, digest = record.image.partition("@")
         subjects[name] = digest
@@ -60,16 +63,18 @@ def key_id(public_key: EllipticCurvePublicKey) -> str:
     return hashlib.sha256(public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()[:32]
 
 
-def verify(record: Release, store: Path, public_key_path: Path, *, where: str) -> None:
+def verify(record: Release, store: Path, public_key_path: Path, *, where: str, may_name_more: bool = False) -> None:
     """Refuse a release that the key's owner did not sign exactly as it is.
 
-    ``where`` names the file and key that asked for the release. Raises ReleaseError: unsigned, signed with another key, record altered
-    after it was signed, a Bento or an image that was not signed with it.
+    ``where`` names the file and key that asked for the release. ``may_name_more``: an image was signed that is not there any more, or not
+    yet. Raises ReleaseError: unsigned, signed with another key, record altered after it was signed, a Bento or an image that was not
+    signed with it.
     """
     key = _public_key(public_key_path, where)
     path = signature_path(store, record.model, record.release)
     payload = _checked_payload(record, path, key, public_key_path, where)
     signed = {each["name"]: "sha256:" + each["digest"]["sha256"] for each in payload["subject"]}
+    added = added_image_path(store, record.model, record.release)
     try:
         wanted = statement(record, store)
     except OSError as error:
@@ -77,14 +82,19 @@ def verify(record: Release, store: Path, public_key_path: Path, *, where: str) -
     for each in wanted["subject"]:
         name, digest = each["name"], "sha256:" + each["digest"]["sha256"]
         if signed.pop(name, None) != digest:
-            what = {record.bento.path: "the Bento", record.model: "the image"}.get(name, "the record")
+            is_added = name == added.relative_to(store).as_posix()
+            what = "the image" if is_added else {record.bento.path: "the Bento", record.model: "the image"}.get(name, "the record")
+            file = added if is_added else record_path(store, record.model, record.release)
             raise ReleaseError(
                 f"{what} of release {record.release} of {record.model} is not what was signed ({name}, signature {path})",
                 where=where,
                 got=digest,
                 allowed="what was signed: " + ({one["name"]: one["digest"]["sha256"] for one in payload["subject"]}.get(name) or "nothing"),
-                act=f"restore it (git checkout -- {record_path(store, record.model, record.release)}), or {_again(record)}",
+                act=f"restore it (git checkout -- {file}), or {_again(record)}",
             )
+    if may_name_more:
+        for name in (added.relative_to(store).as_posix(), record.model):
+            signed.pop(name, None)
     if payload["predicate"] != wanted["predicate"] or signed:
         raise ReleaseError(
             f"the signature {path} is that of another release",

@@ -16,7 +16,7 @@ COMMANDS = {
     "recover": ("pipelines.operate:recover", "clear what a killed update left behind; safe to run always"),
     "release": ("pipelines.release:main", "make a release of a model; nothing changed, nothing made"),
     "card": ("pipelines.card:main", "where the evidence card of a release lies; with --markdown its summary for a pull request"),
-    "image": ("pipelines.image:main", "show a release's image, layer by layer; make it again where the store lost it; push it"),
+    "image": ("pipelines.image:main", "show a release's image, layer by layer; make it where there is none, or the store lost it; push it"),
     "sign": ("pipelines.sign:main", "sign a release anew, such as with a new key"),
     "changed": ("pipelines.changed:main", "tell which models need a release, and why"),
     "demo": ("pipelines.demo:main", "the journey from a first release to a return, narrated and checked, on a copy"),

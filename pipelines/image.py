@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from infra.errors import PlatformError, ReleaseError
-from infra.release import Release, file_digest, load, tree_digest
+from infra.release import Release, file_digest, tree_digest
 from pipelines.artifacts import Imaged, Packaged, Verified
 from pipelines.failures import StepFailed
 from pipelines.sbom import sbom
@@ -146,17 +146,22 @@ def push_layout(folder: Path, name: str, digest: str, registry: str, *, tag: str
 
 
 def main(arguments: list[str]) -> int:
-    """``python -m pipelines image MODEL RELEASE``: show a release's image, made again from its Bento where the store lost it."""
+    """``python -m pipelines image MODEL RELEASE``: show a release's image; made from its Bento where it has none, or the store lost it."""
+    from pipelines.add_image import ensure_image
+    from pipelines.release import of_stack
+
     parser = argparse.ArgumentParser(
-        prog="python -m pipelines image", description="Show a release's image, make it again where the store lost it, push it."
+        prog="python -m pipelines image",
+        description="Show a release's image, push it. Where it was made without one, or the store lost it, make it from its Bento.",
     )
     parser.add_argument("model")
     parser.add_argument("release", type=int)
-    parser.add_argument("--store", type=Path, default=ROOT / ".local", metavar="DIR", help="where the release lies (default: .local)")
+    parser.add_argument("--stack", default="local", help="the stack whose releases are meant (default: local)")
+    parser.add_argument("--store", type=Path, metavar="DIR", help="where the release lies (default: where the stack's do, .local)")
     parser.add_argument("--push", metavar="REGISTRY", help="bring it into this registry, such as registry.example.com/models")
     read = parser.parse_args(arguments)
-    store = read.store.absolute()
-    record = load(store, read.model, read.release)
+    store = (read.store or of_stack(read.stack)[0]).absolute()
+    record = ensure_image(ROOT, store, read.model, read.release)
     restore(ROOT, store, record)
     layers = sizes(ROOT, store, read.model, read.release)
     print(record.image)
@@ -203,11 +208,11 @@ def _is_whole(store: Path, model: str, digest: str) -> bool:
 def _named(record: Release) -> tuple[str, str]:
     if record.image is None:
         raise ReleaseError(
-            f"release {record.release} of {record.model} has no image, and gets none: a record never changes",
+            f"release {record.release} of {record.model} has no image",
             where=f"{record.model} {record.release}",
             got=record.release,
-            allowed="a release that was made for a cluster",
-            act=f"make a new release: make release MODEL={record.model} FORCE=1 STACK=cluster",
+            allowed="a release with an image",
+            act=f"make it from its Bento: python -m pipelines image {record.model} {record.release}",
         )
     name, _, digest = record.image.partition("@")
     return name, digest

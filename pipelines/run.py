@@ -230,8 +230,8 @@ class _Run:
         if newest == 0 or signature_path(self._work.store, self._work.model.name, newest).is_file():
             return
         record = release.load(self._work.store, self._work.model.name, newest)
-        # Only what this store's own run wrote: a record from elsewhere is signed by hand, or not at all.
-        if any(made.get("digest") == record.digest for made in self._steps.made("record")):
+        # Only what this store's own run wrote: a record from elsewhere, or an image added to it, is signed by hand, or not at all.
+        if record.added is None and any(made.get("digest") == record.digest for made in self._steps.made("record")):
             self.artifacts["recorded"] = self._recorded(record)
             self.step(next(step for step in STEPS if step.gives == "signed"))
 

@@ -48,6 +48,18 @@ def sign_record(store: Path, record: Release, keys: Path) -> str:
     return name
 
 
+def sign_now(store: Path, record: Release, keys: Path) -> str:
+    """The same for a command: raises PlatformError when the disk refuses, too."""
+    try:
+        return sign_record(store, record, keys)
+    except OSError as error:
+        raise PlatformError(
+            f"the signature cannot be written: {error.strerror}",
+            where=str(signature_path(store, record.model, record.release)),
+            act="free some space or make the store writable, then run the same command again",
+        ) from error
+
+
 def key_folder(store: Path, root: Path) -> Path:
     """Where a machine's own key lies: never in a folder that Git would take in."""
     return (root / ".local" if store == root else store) / "keys"
@@ -77,14 +89,7 @@ def main(arguments: list[str]) -> int:
     store = read.store.absolute()
     record = load(store, read.model, read.release)
     check_may_serve(record, store, where=f"{read.model} {read.release}")
-    try:
-        key = sign_record(store, record, key_folder(store, ROOT))
-    except OSError as error:
-        raise PlatformError(
-            f"the signature cannot be written: {error.strerror}",
-            where=str(signature_path(store, read.model, read.release)),
-            act="free some space or make the store writable, then run the same command again",
-        ) from error
+    key = sign_now(store, record, key_folder(store, ROOT))
     print(f"{signature_path(store, read.model, read.release)}: signed with key {key}")
     return 0
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from infra.release import file_digest, load, record_path, tree_digest, write
+from infra.release import added_image_path, file_digest, load, record_path, tree_digest, write
 from pipelines.image import image_of
 from pipelines.sign import key_folder, sign_record
 
@@ -80,7 +80,8 @@ def make(store: Path, number: int, *, source: int = 2, model: str = "iris", faul
         made = image_of(ROOT, store, bento, model, number)
         document |= {"image": made.image, "sbom": {"path": made.sbom, "digest": made.sbom_digest}}
     golden = bento / "release" / "golden.jsonl"
-    record_path(store, model, number).unlink(missing_ok=True)
+    for left in (record_path(store, model, number), added_image_path(store, model, number)):
+        left.unlink(missing_ok=True)
     record = write(
         store,
         {

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from infra.ladder import served_path
-from infra.release import record_path
+from infra.release import added_image_path, record_path
 from infra.signature import signature_path
 from infra.tracking import IMAGE, LAYOUT
 from tests.contracts import files as rules
@@ -63,7 +63,8 @@ def test_no_lock_file_of_uv_is_tracked() -> None:
 
 
 def test_git_takes_in_records_of_releases_and_nothing_else_that_a_store_in_the_checkout_holds() -> None:
-    kept = [str(record_path(Path(), "iris", 1)), str(signature_path(Path(), "iris", 1)), str(served_path(Path(), "iris", "dev", 1))]
+    record = [str(path(Path(), "iris", 1)) for path in (record_path, signature_path, added_image_path)]
+    kept = [*record, str(served_path(Path(), "iris", "dev", 1))]
     inside = ("bentos/iris/1/src/bento.yaml", "images/iris/index.json", "snapshots/iris.csv", "steps/iris/lock", "mlflow/mlflow.db")
     held = [*inside, IMAGE, f"{LAYOUT}/index.json"]
     asked = subprocess.run(["git", "check-ignore", *held, *kept], cwd=ROOT, text=True, capture_output=True, check=False).stdout

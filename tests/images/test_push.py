@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from infra.errors import PlatformError, ReleaseError
-from infra.release import Release, file_digest, load
+from infra.release import Release, file_digest, load, record_path
+from infra.signature import verify
 from pipelines.image import main, push
 from pipelines.release import release
 from tests import faulty
@@ -150,16 +152,43 @@ def test_a_damaged_blob_is_not_pushed(store: Path, record: Release, registry: St
         push(store, record, registry().host)
 
 
-def test_a_release_without_an_image_gets_none(store: Path, registry: Start) -> None:
+def test_a_release_without_an_image_gets_one_beside_its_record_and_is_signed_with_it(
+    store: Path, registry: Start, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # given: a release as a laptop makes it
     faulty.make(store, 2, source=1)
-    record = load(store, "iris", 2)
-    assert record.image is None and record.sbom is None
-    host = registry().host
-    acts: list[Callable[[], object]] = [lambda: push(store, record, host), lambda: main(["iris", "2", "--store", str(store)])]
-    for act in acts:
-        with pytest.raises(ReleaseError, match="a record never changes") as caught:
-            act()
-        assert "make release MODEL=iris FORCE=1 STACK=cluster" in str(caught.value)
+    before = record_path(store, "iris", 2).read_bytes()
+    target = registry()
+    with pytest.raises(ReleaseError, match="python -m pipelines image iris 2"):
+        push(store, load(store, "iris", 2), target.host)
+    # when
+    command = ["iris", "2", "--store", str(store), "--push", target.host]
+    assert main(command) == 0
+    # then
+    found = load(store, "iris", 2)
+    assert found.image is not None and found.sbom is not None
+    assert f"{found.image}\n" in capsys.readouterr().out
+    assert record_path(store, "iris", 2).read_bytes() == before
+    assert file_digest(store / found.sbom.path) == found.sbom.digest
+    assert documents(store, found)[1]["config"]["Labels"]["mldelivery.bento"] == found.bento.digest
+    assert target.status(f"/v2/iris/manifests/{found.image.partition('@')[2]}") == 200
+    verify(found, store, store / "keys" / "release.pub", where="a test")
+    # and again, with the store's images lost: the same one
+    shutil.rmtree(store / "images")
+    assert main(command) == 0
+    assert load(store, "iris", 2) == found
+
+
+def test_two_who_make_it_at_once_leave_one_image_that_is_signed(store: Path) -> None:
+    faulty.make(store, 2, source=1)
+    command = [sys.executable, "-m", "pipelines", "image", "iris", "2", "--store", str(store)]
+    both = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) for _ in range(2)]
+    said = [each.communicate(timeout=60)[0] for each in both]
+    refused = [text for each, text in zip(both, said, strict=True) if each.returncode]
+    assert len(refused) <= 1 and all("a release of iris is being made already" in text for text in refused), said
+    assert sum("was made without an image" in text for text in said) >= 1
+    verify(load(store, "iris", 2), store, store / "keys" / "release.pub", where="a test")
+    assert list(store.rglob("*.partial")) == []
 
 
 def test_asked_for_an_image_a_release_without_one_is_not_the_same(tmp_path: Path) -> None:
