@@ -13,7 +13,7 @@ from pathlib import Path
 from infra.config import PROJECT, KubernetesConfig, ModelConfig, StackConfig, file_name, load
 from infra.errors import ConfigError, DeliveryError, PlatformError, RolloutAborted
 from infra.ladder import served_path
-from infra.records import checked, records_in_use
+from infra.records import asked_for, checked, records_in_use
 from infra.release import Release, numbers
 from pipelines import tracking
 from pipelines.engine import Ended, Engine
@@ -76,8 +76,9 @@ def promote(root: Path, stack: str, model: str, number: int, *, commit: bool) ->
     with locked(root / ".local" / "promote.lock", wait_seconds=0, act="wait for that promotion to end, then look again"):
         config = load(root, stack)
         old = _config_of(config, stack, model).champion
-        _check_release(root, config, stack, model, number)
         _check_not_challenger(config, stack, model, number)
+        _ensure_image(root, config, model, number, where=f"{file_name(stack)}: {PROJECT}:models.{model}.champion")
+        _check_release(root, config, stack, model, number)
         if old == number:
             print(f"{model}: {number} is the champion in {file_name(stack)} already; the stack is brought in line with it")
             up(root, stack)
@@ -114,9 +115,10 @@ def promote(root: Path, stack: str, model: str, number: int, *, commit: bool) ->
 
 
 def prepare(root: Path, stack: str, config: StackConfig) -> None:
-    """Make what an update needs and nobody wrote: release 1 of a model that has none, and the images in the cluster's registry."""
+    """Make what an update needs and nobody wrote: release 1 of a model that has none, images, and those in the cluster's registry."""
     if config.releases == "machine" or config.target == "local":
         make_first_releases(root, stack, config)
+    make_missing_images(root, stack, config)
     if config.kubernetes is not None:
         push_images(root, stack, config, config.kubernetes)
         tracking.prepare_image(root, config)
@@ -135,6 +137,14 @@ def make_first_releases(root: Path, stack: str, config: StackConfig) -> None:
                 )
 
 
+def make_missing_images(root: Path, stack: str, config: StackConfig) -> None:
+    """Give each release in use an image that a laptop made without one, such as before there was a cluster."""
+    for name, model in config.models.items():
+        for number, where in asked_for(name, model, file=file_name(stack)):
+            if number is not None:
+                _ensure_image(root, config, name, number, where=where)
+
+
 def push_images(root: Path, stack: str, config: StackConfig, cluster: KubernetesConfig) -> None:
     """Bring the images of all releases in use into the cluster's registry, where they are not there yet."""
     from pipelines.image import push
@@ -151,6 +161,14 @@ def push_images(root: Path, stack: str, config: StackConfig, cluster: Kubernetes
                 if not _has_run(cluster, record):
                     raise
                 print(f"warning: {error}\n{name} {record.release} has served in this cluster before: going on", flush=True)
+
+
+def _ensure_image(root: Path, config: StackConfig, model: str, number: int, *, where: str) -> None:
+    """Make a release's image where a cluster needs it. Releases in Git are left to a person, who commits what is written."""
+    if config.kubernetes is not None and config.releases == "machine":
+        from pipelines.add_image import ensure_image
+
+        ensure_image(root, config.store(root), model, number, where=where)
 
 
 def _has_run(cluster: KubernetesConfig, record: Release) -> bool:

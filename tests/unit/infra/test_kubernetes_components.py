@@ -118,7 +118,7 @@ def test_an_autoscaler_comes_with_its_config_and_not_without(recorded: Recorded,
 def test_a_release_without_an_image_is_refused(recorded: Recorded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ReleaseError, match=r"models.iris.champion: release 1 of iris has no image") as error:
         declare(recorded, tmp_path, monkeypatch, with_images=False)
-    assert "make release MODEL=iris STACK=cluster FORCE=1" in str(error.value)
+    assert "python -m pipelines image iris 1 --stack cluster" in str(error.value)
 
 
 def test_another_target_is_refused() -> None:

@@ -33,5 +33,5 @@ def test_it_names_the_stack_where_that_is_not_the_laptops(tmp_path: Path, stack:
 
 def test_so_does_the_refusal_of_a_release_without_an_image(tmp_path: Path) -> None:
     write(tmp_path, document(tmp_path))
-    with pytest.raises(ReleaseError, match="make release MODEL=iris STACK=dev FORCE=1"):
+    with pytest.raises(ReleaseError, match="python -m pipelines image iris 1 --stack dev"):
         checked(tmp_path, "iris", 1, where="here", stack="dev", kubernetes=KubernetesConfig.model_validate(CLUSTER))
