@@ -38,9 +38,10 @@ class _Gateway(http.client.HTTPSConnection):
 
 @dataclass
 class ClusterStack(Laptop):
-    """One copy, whose stack runs in the cluster."""
+    """One copy, whose stack runs in the cluster. ``said`` is what its first update printed."""
 
     stack: str = "cluster"
+    said: str = ""
     namespace: str = field(default_factory=lambda: f"test-{secrets.token_hex(4)}")
 
     @property

@@ -34,9 +34,10 @@ def cluster(is_own_cluster: bool) -> Iterator[Node]:
 
 @pytest.fixture(scope="session")
 def town(cluster: Node, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterStack]:
-    """A stack on the cluster that serves iris 1, with release 2 made and not served yet."""
+    """A stack on the cluster that serves iris 1, which a laptop made before there was a cluster; release 2 is made and not served yet."""
     assert cluster.programs()
     with clustered(tmp_path_factory.mktemp("cluster")) as made:
-        made.up()
+        made.ok("release", "iris", "--first")
+        made.said = made.up()
         made.ok("release", "iris", "--stack", made.stack)
         yield made

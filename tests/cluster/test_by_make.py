@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from infra.release import load, record_path
 from tests.clustered import NODE, ClusterStack
 from tests.laptop import ROOT, lend_environment
 from toolchain.cluster.node import Node
@@ -54,6 +55,15 @@ def test_up_says_where_and_its_request_is_answered(lent: ClusterStack) -> None:
         ["sh", "-c", found[1].replace("curl", f"curl {resolve}")], cwd=lent.root, text=True, capture_output=True, check=False
     )
     assert "HTTP/2 200" in asked.stdout and "x-release: 1" in asked.stdout, asked.stdout + asked.stderr
+
+
+def test_the_first_up_gave_the_release_that_the_laptop_made_an_image_beside_its_record(town: ClusterStack) -> None:
+    told = r"^iris 1 was made without an image: making one from its Bento, [0-9a-f]{12}, signed anew \(\d+\.\d s\)$"
+    assert re.search(told, town.said, re.MULTILINE), town.said
+    assert "\nimage: null\n" in record_path(town.store, "iris", 1).read_text(encoding="utf-8")
+    name = load(town.store, "iris", 1).image
+    pods = town.objects("pods", "--selector=mldelivery/release=1")
+    assert name and {pod["spec"]["containers"][0]["image"].rpartition("/")[2] for pod in pods} == {name}
 
 
 def test_the_preview_shows_the_same_evidence_as_on_a_laptop(lent: ClusterStack) -> None:

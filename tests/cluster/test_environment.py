@@ -41,7 +41,6 @@ class Environment(ClusterStack):
     """A copy whose stack is dev, its models elsewhere than in EKS; records lie in the checkout, as for every environment on AWS."""
 
     stack: str = "dev"
-    said: str = ""
 
     @property
     def state(self) -> Path:
@@ -78,7 +77,7 @@ def aws() -> Iterator[Simulator]:
 def tracked(town: ClusterStack, aws: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tracked]:
     """Dev, up: its account, MLflow in the cluster, and iris 1, which was made before and whose image the registry has."""
     dev = Environment.make(tmp_path_factory.mktemp("environment"))
-    for path in (*(f"releases/iris/1{end}" for end in (".yaml", ".dsse.json")), "bentos/iris/1", "snapshots/iris"):
+    for path in (*(f"releases/iris/1{end}" for end in (".yaml", ".image.yaml", ".dsse.json")), "bentos/iris/1", "snapshots/iris"):
         take(town.store / path, dev.root / path)
     take(town.store / "keys", dev.store / "keys")
     # How slow is too slow is asked by the scenarios; here MLflow and a simulator of AWS share the machine.

@@ -87,7 +87,7 @@ def anothers_signature(town: ClusterStack) -> None:
         (no_kubeconfig, "no/such/file"),
         (wrong_context, "context 'elsewhere' does not exist"),
         (nobody_there, "127.0.0.1:9"),
-        (no_image, "image"),
+        (no_image, "make up STACK=cluster makes it; so does: python -m pipelines image iris 90 --stack cluster"),
         (no_signature, "is not signed"),
         (anothers_signature, "signature"),
     ],
