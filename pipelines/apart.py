@@ -15,13 +15,15 @@ import shutil
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pipelines.failures import GateFailed, StepFailed
+from pipelines.memory import LOOK_SECONDS, Allowed, Watch
 
 Result = TypeVar("Result")
 
@@ -66,19 +68,27 @@ def prepare(preload: Sequence[str] = PRELOAD) -> None:
     multiprocessing.forkserver.ensure_running()
 
 
-def run(function: Callable[..., Result], *arguments: object, seconds: float, log: Path, what: str) -> Result:
+def run(
+    function: Callable[..., Result],
+    *arguments: object,
+    seconds: float,
+    log: Path,
+    what: str,
+    memory: Allowed,
+    how: Literal["forkserver", "spawn"] = "forkserver",
+) -> Result:
     """Call a function in a process of its own, its prints going to ``log``.
 
-    Raises StepFailed when it raises, dies, or takes longer than ``seconds``, after all that it started was ended; StepFailed and OSError
-    that it raises come through as they are.
+    Raises StepFailed when it raises, dies, or takes longer than ``seconds`` or more than ``memory``, after all that it started was ended;
+    StepFailed and OSError that it raises come through as they are. ``how``: spawn, for what needs none of the packages that are preloaded.
     """
-    context = multiprocessing.get_context("forkserver")
+    context: Any = multiprocessing.get_context(how)
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_child, args=(theirs, log, function, arguments))
     process.start()
     theirs.close()
     try:
-        if not ours.poll(seconds):
+        if not _answered(ours, Watch(process.pid or 0), seconds, what, memory):
             raise StepFailed(
                 f"{what} did not end within {seconds:g} s and was stopped",
                 where=str(log),
@@ -89,6 +99,13 @@ def run(function: Callable[..., Result], *arguments: object, seconds: float, log
             answer = ours.recv()
         except EOFError:
             process.join(5)
+            if process.exitcode == -signal.SIGKILL:
+                raise StepFailed(
+                    f"{what} was killed",
+                    where=memory.of,
+                    got=_tail(log) or "it printed nothing",
+                    act=f"if the machine ran out of memory, allow it less, so that it is told in time: {memory.key}; then run again",
+                ) from None
             raise StepFailed(
                 f"{what} ended its process", where=str(log), got=f"exit {process.exitcode}; {_tail(log)}", act="mend the code"
             ) from None
@@ -98,7 +115,21 @@ def run(function: Callable[..., Result], *arguments: object, seconds: float, log
     kind, content = answer
     if kind == "result":
         return content  # type: ignore[no-any-return]
+    if kind == "memory":
+        raise memory.exceeded(f"{what} asked for more memory than there is", content)
     raise _revive(kind, content)
+
+
+def _answered(connection: Connection, watch: Watch, seconds: float, what: str, memory: Allowed) -> bool:
+    """Whether the process answered, or ended, in time. Raises StepFailed when it takes too much memory."""
+    deadline = time.monotonic() + seconds
+    while not connection.poll(max(0.0, min(LOOK_SECONDS, deadline - time.monotonic()))):
+        if time.monotonic() >= deadline:
+            return False
+        took = watch.mib(memory.mib)
+        if took > memory.mib:
+            raise memory.exceeded(f"{what} took more memory than it may and was stopped", f"{took:.0f} MiB")
+    return True
 
 
 def _child(connection: Connection, log: Path, function: Callable[..., Any], arguments: tuple[object, ...]) -> None:
@@ -150,6 +181,8 @@ def _told(error: BaseException) -> tuple[str, Any]:
         return "failed", {"gate": gate, "what": what, "where": error.where, "got": got, "allowed": error.allowed, "act": error.act}
     if isinstance(error, OSError) and error.errno:
         return "refused", (error.errno, error.strerror, error.filename)
+    if isinstance(error, MemoryError):
+        return "memory", f"{error or 'no more to be had'} ({place(error)})"
     return "raised", {"type": type(error).__name__, "text": str(error), "at": place(error)}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from infra.release import load as load_record
@@ -18,6 +19,8 @@ from pipelines.work import Work
 if TYPE_CHECKING:
     import pandas
 
+PART_ROWS = 1 << 18
+
 
 def evaluate(work: Work, snapshot: Snapshot, trained: Trained) -> Evaluation:
     """Judge the new model on rows that neither it nor the champion was trained on.
@@ -26,11 +29,11 @@ def evaluate(work: Work, snapshot: Snapshot, trained: Trained) -> Evaluation:
     """
     model = work.model
     labels = list(model.output.labels)
-    frame = rows.read(work.file(snapshot.path))
-    holdout = rows.part(frame, held_out=True)
+    path = work.file(snapshot.path)
+    holdout = rows.read(path, [*model.inputs, model.output.column, rows.BATCH, rows.ROW], held_out=True)
     if holdout.empty:
         raise _failed(work, "the holdout has no rows", got=0, allowed="at least 1 row", act="wait for more data, or raise 'holdout'")
-    _check_leak(work, "the new model", rows.part(frame, held_out=False), holdout)
+    _check_leak(work, "the new model", path, holdout)
     predict = kinds.of(model).outputs.predict(load(work.file(trained.model), model.training.trusted_types))
     challenger = _answers(work, predict, labels, holdout)
     metrics: dict[str, Interval] = {metric: interval(metric, challenger, model.training.seed) for metric in METRICS[model.output.type]}
@@ -60,7 +63,7 @@ def _compare(work: Work, challenger: Answers, holdout: pandas.DataFrame) -> tupl
     # Without what the champion was trained on, nobody can tell whether it has seen the holdout.
     other = ", or compare with another release: python -m pipelines release … --champion N"
     learned = find(work.store, work.model.name, record.snapshot.digest, whose=f"champion {champion}", otherwise=other)
-    _check_leak(work, f"champion {champion}", rows.part(rows.read(learned), held_out=False), holdout)
+    _check_leak(work, f"champion {champion}", learned, holdout)
     predict, labels = open_release(work.file(record.bento.path) / "release")
     if not set(labels) <= set(work.model.output.labels):
         raise _failed(work, f"champion {champion} knows other labels", got=labels, allowed=str(work.model.output.labels))
@@ -90,13 +93,16 @@ def _decide(work: Work, comparison: Comparison | None) -> str | None:
     )
 
 
-def _check_leak(work: Work, whose: str, learned: pandas.DataFrame, holdout: pandas.DataFrame) -> None:
-    leaked = sorted(set(learned[rows.ROW]) & set(holdout[rows.ROW]))
+def _check_leak(work: Work, whose: str, learned: Path, holdout: pandas.DataFrame) -> None:
+    """Refuse a holdout of which a row was to be learned from in a snapshot."""
+    judged, leaked = set(holdout[rows.ROW]), set[str]()
+    for part in rows.parts(learned, PART_ROWS, [rows.ROW, rows.HOLDOUT]):
+        leaked |= judged & set(rows.part(part, held_out=False)[rows.ROW])
     if leaked:
         raise _failed(
             work,
             f"{whose} was trained on rows of the holdout",
-            got=f"{len(leaked)} rows, such as {leaked[0]}",
+            got=f"{len(leaked)} rows, such as {min(leaked)}",
             allowed="no row in both",
             act="put 'holdout' in model.yaml back to what it was for that release, or lower it",
         )

@@ -210,6 +210,9 @@ class Model(_Section):
         description="How far a probability or value may be from scikit-learn's; at most a hundredth of what two answers can be apart.",
     )
     maximum_rows: int = Field(1000, gt=0, le=100_000, description="Rows in one request.")
+    memory_limit_mib: int | None = Field(
+        None, ge=1, description="What each step of a run may take, with all that it starts, in MiB; unless given, 75 % of the machine's."
+    )
     schedule: str = Field(DEFAULT_SCHEDULE, description="When an orchestrator makes a release, in UTC, and whenever data arrives.")
 
     @field_validator("schedule")

@@ -43,9 +43,8 @@ def package(work: Work, snapshot: Snapshot, interface: Interface, trained: Train
     release = source / "release"
     release.mkdir(parents=True)
     model = work.model
-    frame = rows.read(work.file(snapshot.path))
     kind = kinds.of(model)
-    holdout = kinds.features(rows.part(frame, held_out=True), model)
+    holdout = kinds.features(rows.read(work.file(snapshot.path), list(model.inputs), held_out=True), model)
     saved = work.file(trained.model)
     estimator = load(saved, model.training.trusted_types)
     oracle = kind.outputs.predict(estimator)

@@ -207,14 +207,14 @@ def _lend(record: Release, store: Path, lent: Path, found: Findings) -> int | No
 
 def _inside(request: Path) -> int:
     """The other half: runs in the checkout of then, prints the artifacts as its last line."""
-    from pipelines import rows
+    from pipelines import rows, table
     from pipelines.run import make_again
 
     asked = json.loads(request.read_bytes())
     store, folder = Path(asked["store"]), Path(asked["folder"])
     name = folder.name.replace("_", "-")
     path = find(store, name, asked["digest"], whose="the release")
-    snapshot: Snapshot = described(name, asked["digest"], rows.read(path))
+    snapshot: Snapshot = described(name, asked["digest"], table.look(rows.parts(path, MOST_ROWS, [rows.BATCH, rows.HOLDOUT])))
     made = make_again(
         ROOT,
         store,
@@ -292,7 +292,7 @@ def _compare_answers(bento: Path, again: Path, snapshot: Path, found: Findings) 
 
     about = json.loads((again / "release" / "release.json").read_bytes())
     kind, names = KINDS[about["kind"]], [each["name"] for each in about["inputs"]]
-    seen = kind.inputs.features(rows.read(snapshot).head(MOST_ROWS), names)
+    seen = kind.inputs.features(next(rows.parts(snapshot, MOST_ROWS, names)), names)
     try:
         lines = [json.loads(line) for line in (bento / "release" / "golden.jsonl").read_bytes().splitlines()]
         golden = kind.inputs.of_rows([[row[name] for name in names] for line in lines for row in line["request"]["rows"]])

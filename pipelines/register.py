@@ -125,7 +125,7 @@ def _new(client: Any, work: Work, snapshot: Snapshot, trained: Trained, evaluati
 
     name = work.model.name
     model = load(work.file(trained.model), work.model.training.trusted_types)
-    frame = rows.part(rows.read(work.file(snapshot.path)), held_out=False)
+    frame = rows.read(work.file(snapshot.path), [*work.model.inputs, work.model.output.column], held_out=False)
     example = frame[list(work.model.inputs)].head(50)
     commit = of_folder(work.root, work.folder)
     tags = {
@@ -142,7 +142,7 @@ def _new(client: Any, work: Work, snapshot: Snapshot, trained: Trained, evaluati
     with mlflow.start_run(run_name=f"{name}-{work.number}", tags=tags) as run:
         mlflow.log_params({**trained.parameters, "seed": work.model.training.seed})
         mlflow.log_metrics({key: value for metric, found in evaluation.metrics.items() for key, value in _flat(metric, found)})
-        mlflow.log_input(_dataset(frame[[*work.model.inputs, work.model.output.column]], snapshot), context="training")
+        mlflow.log_input(_dataset(frame, snapshot), context="training")
         info = mlflow.sklearn.log_model(
             model,
             name="model",

@@ -19,7 +19,7 @@ from infra import release
 from infra.errors import DeliveryError
 from infra.release import Release, file_digest, record_path
 from infra.signature import signature_path
-from pipelines import apart, digests
+from pipelines import apart, digests, memory
 from pipelines.artifacts import Imaged, Recorded, Registered, Snapshot
 from pipelines.failures import StepFailed
 from pipelines.model import Model, read
@@ -31,6 +31,10 @@ from pipelines.words import describe
 from pipelines.work import Work
 
 FIXED_SECONDS = 600.0
+LARGE_BYTES = 1 << 26
+"""What is larger is read and validated in a process of its own. Less is not worth its start."""
+SLOWEST_BYTES_A_SECOND = 1 << 18
+"""How much of it such a process handles at least; a laptop does some MiB."""
 OUTSIDE = {"snapshot": ("path",), "image": ("manifest", "sbom"), "record": ("path",), "sign": ("path",)}
 """Files outside of its own folder that a step's artifact names, by field."""
 
@@ -284,12 +288,36 @@ class _Run:
             return artifact
 
     def _call(self, step: Step, output: Path, arguments: list[Any]) -> Any:
-        if not step.apart:
+        size, of = self._given()
+        if step.apart == "never" or (step.apart == "when large" and size <= LARGE_BYTES):
             return step.load()(*arguments)
         model: Model = self._work.model
         training = model.training.time_limit_seconds + (model.search.time_limit_seconds if model.search else 0)
         seconds = {"training": training, "tests": model.gates.test_seconds, "fixed": FIXED_SECONDS}[step.limit]
-        return apart.run(step.load(), *arguments, seconds=seconds, log=output / "log.txt", what=f"step '{step.name}'")
+        if step.apart == "when large":
+            seconds += size / SLOWEST_BYTES_A_SECOND
+        return apart.run(
+            step.load(),
+            *arguments,
+            seconds=seconds,
+            log=output / "log.txt",
+            what=f"step '{step.name}'",
+            memory=memory.allowed(model, self._work.folder, of=of),
+            # What is preloaded for the other steps is loading still, and of no use to these.
+            how="spawn" if step.apart == "when large" else "forkserver",
+        )
+
+    def _given(self) -> tuple[int, str]:
+        """What a step works on: its size in bytes, and in words."""
+        snapshot: Snapshot | None = self.artifacts.get("snapshot")
+        if snapshot is not None:
+            size = self._work.file(snapshot.path).stat().st_size
+            return size, f"a snapshot of {snapshot.rows} rows, {size / memory.MIB:.1f} MiB as Parquet ({snapshot.path})"
+        if self._work.model.data.source == "python":
+            return 0, f"the rows that data.py yields until {self._work.until}"
+        batches = arrived(self._work.folder, self._work.model, self._work.until)
+        size = sum(path.stat().st_size for path in batches)
+        return size, f"batches of {size / memory.MIB:.1f} MiB ({batches[0].name} to {batches[-1].name})"
 
 
 def _work(root: Path, store: Path, folder: Path, model: Model, until: date, champion: int | None) -> Work:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from infra.files import written_whole
 from infra.release import file_digest
-from pipelines import kinds, rows
+from pipelines import rows, table
 from pipelines.artifacts import Snapshot
 from pipelines.failures import StepFailed
 from pipelines.model import Model
@@ -18,6 +22,9 @@ from pipelines.work import Work
 
 if TYPE_CHECKING:
     import pandas
+
+SMALL_BYTES = 1 << 20
+"""A file of fewer is read at once."""
 
 
 def arrived(folder: Path, model: Model, until: date) -> list[Path]:
@@ -53,10 +60,31 @@ def arrived(folder: Path, model: Model, until: date) -> list[Path]:
 def take_snapshot(work: Work) -> Snapshot:
     """Freeze the batches that arrived until ``work.until``; nothing is left out or mended, so that validation sees what came.
 
-    Cells that are no numbers stay text. Raises StepFailed for a file that is no CSV or code that yields no rows, OSError when the store
-    refuses.
+    Cells that are no numbers stay text. Memory is bounded by a part of the rows, not by all of them; see ``pipelines.table``. Raises
+    StepFailed for a file that is no CSV or code that yields no rows, OSError when the store refuses.
     """
-    return _freeze(work, collect(work.folder, work.model, work.until, scratch=work.output))
+    draft = work.output / "snapshot.parquet"
+    with _SOURCES[work.model.data.source](work.folder, work.model, work.until, work.output) as frames:
+        written = table.write(draft, table.typed(frames, work.model))
+    if not written.rows:
+        raise StepFailed(
+            "the batches that arrived hold no row",
+            where=_source(work)["source"],
+            got=f"0 rows until {work.until}",
+            allowed=f"at least {work.model.data.minimum_rows} rows (model.yaml: data.minimum-rows)",
+            act="mend the batches at their source, then run again; nothing was trained",
+        )
+    digest = file_digest(draft)
+    path = work.file(path_of(work.model.name, digest))
+    if not path.is_file() or file_digest(path) != digest:
+        _place(draft, path)
+    draft.unlink(missing_ok=True)
+    about = path.with_suffix(".json")
+    if not about.exists():
+        told = {**_source(work), "taken-at": now(), "digest": digest, "rows": written.rows, "batches": list(written.batches)}
+        write_whole(about, json.dumps(told, indent=1).encode())
+        about.chmod(0o444)
+    return described(work.model.name, digest, written)
 
 
 def find(store: Path, model: str, digest: str, *, whose: str, otherwise: str = "") -> Path:
@@ -84,95 +112,76 @@ def path_of(model: str, digest: str) -> str:
 
 def collect(folder: Path, model: Model, until: date, *, scratch: Path) -> pandas.DataFrame:
     """The rows that arrived up to and including ``until``, from the model's source. ``scratch``: a folder that may be written into."""
-    return _SOURCES[model.data.source](folder, model, until, scratch)
+    with _SOURCES[model.data.source](folder, model, until, scratch) as frames:
+        return table.whole(table.typed(frames, model))
 
 
 def table_of(batches: Sequence[Path], model: Model) -> pandas.DataFrame:
-    """The rows of some CSV files; see ``as_table``. Raises StepFailed for what is no CSV."""
-    import pandas
-
-    return as_table(pandas.concat([_read_batch(path) for path in batches], ignore_index=True), model)
+    """The rows of some CSV files, in their types, each with its hash, and whether it is held out. Raises StepFailed for what is no CSV."""
+    return table.whole(table.typed(_read_all(batches), model))
 
 
-def as_table(frame: pandas.DataFrame, model: Model) -> pandas.DataFrame:
-    """Rows that came as text with their batch and line: in their types, each with its hash, and whether it is held out."""
-    kind = kinds.of(model)
-    for name, each in model.inputs.items():
-        if name in frame.columns:
-            frame[name] = kind.inputs.cast(frame[name], each.type)
-    if model.output.column in frame.columns:
-        frame[model.output.column] = kind.outputs.cast(frame[model.output.column])
-    inputs = [name for name in model.inputs if name in frame.columns]
-    hashes = [rows.row_hash(values) for values in frame[inputs].itertuples(index=False, name=None)]
-    frame[rows.ROW] = hashes
-    frame[rows.HOLDOUT] = [rows.is_held_out(row, model.holdout) for row in hashes]
-    return frame
-
-
-def _read_batch(path: Path) -> pandas.DataFrame:
-    import pandas
-
-    try:
-        frame = pandas.read_csv(path, dtype=str, keep_default_na=False, na_values=[""])
-    except (pandas.errors.ParserError, pandas.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise StepFailed("is no CSV file", where=str(path), got=" ".join(str(error).split()), act="mend or remove it") from None
-    taken = set(frame.columns) & set(rows.OWN_COLUMNS)
-    if taken:
-        raise StepFailed("has a column that snapshots use themselves", where=str(path), got=sorted(taken), act="rename it")
-    frame[rows.BATCH] = path.name
-    frame[rows.LINE] = range(2, len(frame) + 2)
-    return frame
-
-
-def _from_files(folder: Path, model: Model, until: date, scratch: Path) -> pandas.DataFrame:
-    del scratch
-    return table_of(arrived(folder, model, until), model)
-
-
-def _from_python(folder: Path, model: Model, until: date, scratch: Path) -> pandas.DataFrame:
-    from pipelines.yielded import yielded
-
-    return as_table(yielded(folder, model, until, scratch), model)
-
-
-_SOURCES = {"files": _from_files, "python": _from_python}
-
-
-def _freeze(work: Work, frame: pandas.DataFrame) -> Snapshot:
-    if frame.empty:
-        raise StepFailed(
-            "the batches that arrived hold no row",
-            where=_source(work)["source"],
-            got=f"0 rows until {work.until}",
-            allowed=f"at least {work.model.data.minimum_rows} rows (model.yaml: data.minimum-rows)",
-            act="mend the batches at their source, then run again; nothing was trained",
-        )
-    draft = work.output / "snapshot.parquet"
-    frame.to_parquet(draft, index=False, compression="zstd")
-    digest = file_digest(draft)
-    path = work.file(path_of(work.model.name, digest))
-    if not path.is_file() or file_digest(path) != digest:
-        _write_once(path, draft.read_bytes())
-    draft.unlink()
-    about = path.with_suffix(".json")
-    if not about.exists():
-        told = {**_source(work), "taken-at": now(), "digest": digest, "rows": len(frame), "batches": list(frame[rows.BATCH].unique())}
-        _write_once(about, json.dumps(told, indent=1).encode())
-    return described(work.model.name, digest, frame)
-
-
-def described(model: str, digest: str, frame: pandas.DataFrame) -> Snapshot:
+def described(model: str, digest: str, written: table.Written) -> Snapshot:
     """The artifact of a snapshot's rows, which are not none."""
-    names = list(frame[rows.BATCH].unique())
     return Snapshot(
         path=path_of(model, digest),
         digest=digest,
-        rows=len(frame),
-        holdout_rows=int(frame[rows.HOLDOUT].sum()),
-        first=names[0].removesuffix(".csv"),
-        last=names[-1].removesuffix(".csv"),
-        batches=tuple(names),
+        rows=written.rows,
+        holdout_rows=written.holdout_rows,
+        first=written.batches[0].removesuffix(".csv"),
+        last=written.batches[-1].removesuffix(".csv"),
+        batches=written.batches,
     )
+
+
+def _read_all(batches: Sequence[Path]) -> table.Frames:
+    return lambda: itertools.chain.from_iterable(_read_batch(path) for path in batches)
+
+
+def _read_batch(path: Path) -> Iterator[pandas.DataFrame]:
+    """A file's cells as text, some rows at a time, each with the file and its line. Raises StepFailed for what is no CSV."""
+    import pandas
+
+    line = 2
+    try:
+        for frame in _read_csv(path):
+            taken = set(frame.columns) & set(rows.OWN_COLUMNS)
+            if taken:
+                raise StepFailed("has a column that snapshots use themselves", where=str(path), got=sorted(taken), act="rename it")
+            frame[rows.BATCH] = path.name
+            frame[rows.LINE] = range(line, line + len(frame))
+            line += len(frame)
+            yield frame
+    except (pandas.errors.ParserError, pandas.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise StepFailed("is no CSV file", where=str(path), got=" ".join(str(error).split()), act="mend or remove it") from None
+
+
+def _read_csv(path: Path) -> Iterator[pandas.DataFrame]:
+    import pandas
+
+    if path.stat().st_size <= SMALL_BYTES:
+        yield pandas.read_csv(path, dtype=str, keep_default_na=False, na_values=[""])
+        return
+    columns = len(pandas.read_csv(path, dtype=str, nrows=0).columns)
+    with pandas.read_csv(path, dtype=str, keep_default_na=False, na_values=[""], chunksize=table.rows_at_once(columns)) as reader:
+        yield from reader
+
+
+@contextlib.contextmanager
+def _from_files(folder: Path, model: Model, until: date, scratch: Path) -> Iterator[table.Frames]:
+    del scratch
+    yield _read_all(arrived(folder, model, until))
+
+
+@contextlib.contextmanager
+def _from_python(folder: Path, model: Model, until: date, scratch: Path) -> Iterator[table.Frames]:
+    from pipelines.yielded import yielded
+
+    with yielded(folder, model, until, scratch) as files:
+        yield lambda: (rows.read(path) for path in files)
+
+
+_SOURCES = {"files": _from_files, "python": _from_python}
 
 
 def _source(work: Work) -> dict[str, Any]:
@@ -182,7 +191,10 @@ def _source(work: Work) -> dict[str, Any]:
     return {"source": f"models/{work.folder.name}/{work.model.data.batches}", "query": f"*.csv, dated up to {work.until}"}
 
 
-def _write_once(path: Path, content: bytes) -> None:
-    """Write a file that is never changed again, and say so to whoever might try."""
-    write_whole(path, content)
+def _place(draft: Path, path: Path) -> None:
+    """Move a file to where it is never changed again, all or nothing, and say so to whoever might try."""
+    with written_whole(path) as partial:
+        draft.replace(partial)
+        with partial.open("rb") as file:
+            os.fsync(file.fileno())
     path.chmod(0o444)

@@ -32,7 +32,10 @@ def train(work: Work, snapshot: Snapshot, validation: Validation) -> Trained:
 
     from pipelines.search import search
 
-    frame = rows.part(rows.read(work.file(snapshot.path)), held_out=False)
+    columns = [*work.model.inputs, work.model.output.column]
+    if work.model.search:
+        columns.append(rows.ROW)
+    frame = rows.read(work.file(snapshot.path), columns, held_out=False)
     found = search(work, frame) if work.model.search else None
     parameters = found.best.parameters if found else work.model.training.parameters
     fitted = fit(work.folder, with_parameters(work.model, parameters), frame)

@@ -84,9 +84,7 @@ def run_suite(frame: pandas.DataFrame, model: Model, expectations: Sequence[suit
 
 def run_suite_in_parts(path: Path, model: Model, expectations: Sequence[suite.Expectation], *, size: int) -> list[Result]:
     """The same of a file, of which ``size`` rows are held at a time; see ``pipelines.parts``."""
-    import pyarrow.parquet
-
-    known = [name for name in pyarrow.parquet.ParquetFile(path).schema_arrow.names if name not in rows.OWN_COLUMNS]
+    known = [name for name in rows.names(path) if name not in rows.OWN_COLUMNS]
     few = next(rows.parts(path, 1, known))
     columns = set(suite.with_measures(few, model).columns)
     asked = [at for at, each in enumerate(expectations) if _columns(each) <= columns]
@@ -99,13 +97,10 @@ def run_suite_in_parts(path: Path, model: Model, expectations: Sequence[suite.Ex
 
 def _whole(path: Path, model: Model, each: suite.Expectation) -> Result:
     """What only the whole of its columns tells: these are read, and no other."""
-    import pandas
-    import pyarrow.parquet
-
     measured = {kinds.of(model).inputs.measure(name): name for name in model.inputs}
     wanted = {measured.get(name, name) for name in _columns(each)} or {*model.inputs, model.output.column}
-    there = [name for name in pyarrow.parquet.ParquetFile(path).schema_arrow.names if name in wanted]
-    (result,) = run_suite(pandas.read_parquet(path, columns=there), model, [each])
+    there = [name for name in rows.names(path) if name in wanted]
+    (result,) = run_suite(rows.read(path, there), model, [each])
     return result
 
 

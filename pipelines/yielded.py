@@ -6,40 +6,60 @@ one.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import itertools
+import shutil
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pipelines import apart, rows
+from pipelines import apart, memory, rows, table
 from pipelines.failures import StepFailed
 from pipelines.model import Model
-
-if TYPE_CHECKING:
-    import pandas
 
 FILE, FUNCTION = "data.py", "batches"
 
 
-def yielded(folder: Path, model: Model, until: date, scratch: Path) -> pandas.DataFrame:
-    """All cells as text, oldest batch first, each row with its batch (the date) and line (its place in the batch, from 1).
+@contextlib.contextmanager
+def yielded(folder: Path, model: Model, until: date, scratch: Path) -> Iterator[list[Path]]:
+    """Files of all cells as text, oldest batch first, each row with its batch (the date) and line (its place in the batch, from 1).
 
-    Raises StepFailed: no such function, code that raises or never ends, what is no batch or row, nothing that arrived until then.
+    They are there while the block runs, and hold some rows each. Raises StepFailed: no such function, code that raises, never ends or takes
+    too much memory, what is no batch or row, nothing that arrived until then.
     """
-    path = scratch / "yielded.parquet"
-    apart.run(_keep, folder, until, path, seconds=model.data.time_limit_seconds, log=scratch / "log.txt", what=_shown(folder))
-    frame = rows.read(path)
-    path.unlink()
-    return frame
+    place = scratch / "yielded"
+    place.mkdir()
+    try:
+        count = apart.run(
+            _keep,
+            folder,
+            until,
+            place,
+            table.ROWS_AT_ONCE,
+            seconds=model.data.time_limit_seconds,
+            log=scratch / "log.txt",
+            what=_shown(folder),
+            memory=memory.allowed(model, folder, of=f"its rows until {until}"),
+        )
+        yield [_file(place, at) for at in range(count)]
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
 
 
-def _keep(folder: Path, until: date, path: Path) -> None:
+def _keep(folder: Path, until: date, place: Path, size: int) -> int:
+    """Write the rows into files of ``size`` rows; how many files."""
     import pandas
 
+    # A batch's rows are asked for when their turn has come: code that yields them one by one holds none.
     found = sorted(_batches(folder, until), key=lambda batch: batch[0])
-    cells = [row for day, batch in found if day <= until for row in _rows(folder, day, batch)]
-    if not cells:
+    cells = itertools.chain.from_iterable(_rows(folder, day, batch) for day, batch in found if day <= until)
+    count = 0
+    while some := list(itertools.islice(cells, size)):
+        pandas.DataFrame(some).to_parquet(_file(place, count), index=False)
+        count += 1
+    if not count:
         raise StepFailed(
             "no batch has arrived",
             where=_shown(folder),
@@ -47,7 +67,11 @@ def _keep(folder: Path, until: date, path: Path) -> None:
             allowed=f"a date from {min(day for day, _ in found)} on" if found else "at least one batch with rows",
             act="yield rows, or choose a later date: UNTIL=YYYY-MM-DD",
         )
-    pandas.DataFrame(cells).to_parquet(path, index=False)
+    return count
+
+
+def _file(place: Path, at: int) -> Path:
+    return place / f"{at}.parquet"
 
 
 def _batches(folder: Path, until: date) -> Iterator[tuple[date, Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from infra import rollout
@@ -114,7 +115,7 @@ def compare_data(work: Work, snapshot: Snapshot, champion: Release) -> Data | No
     path = work.file(path_of(work.model.name, champion.snapshot.digest))
     if not path.is_file():
         return None
-    before, after = rows.read(path), rows.read(work.file(snapshot.path))
+    before, after = (_compared(work, file) for file in (path, work.file(snapshot.path)))
     had, has = set(before[rows.ROW]), set(after[rows.ROW])
     return Data(
         rows=len(after),
@@ -123,6 +124,12 @@ def compare_data(work: Work, snapshot: Snapshot, champion: Release) -> Data | No
         gone_rows=int((~before[rows.ROW].isin(has)).sum()),
         columns=_columns(work, before, after),
     )
+
+
+def _compared(work: Work, path: Path) -> pandas.DataFrame:
+    """Of a snapshot, the columns that are compared, as far as it has them."""
+    wanted = (rows.ROW, *work.model.inputs, work.model.output.column)
+    return rows.read(path, [name for name in wanted if name in rows.names(path)])
 
 
 def _columns(work: Work, before: pandas.DataFrame, after: pandas.DataFrame) -> list[Column]:
@@ -231,7 +238,7 @@ def compare_golden(work: Work, snapshot: Snapshot, packaged: Packaged, champion:
     given = kind.outputs.of_predictions([line["response"]["predictions"][0] for line in single])
     predict, labels = open_release(work.file(champion.bento.path) / "release")
     theirs = _in_order(predict(kind.inputs.of_rows(cells)), labels, model.output.labels)
-    seen = kind.inputs.to_rows(kinds.features(rows.part(rows.read(work.file(snapshot.path)), held_out=True), model))
+    seen = kind.inputs.to_rows(kinds.features(rows.read(work.file(snapshot.path), list(model.inputs), held_out=True), model))
     apart = abs(given - theirs).max(axis=1)
     if model.output.labels:
         is_other = given.argmax(axis=1) != theirs.argmax(axis=1)

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from pipelines.model import Input, Model, as_cell
+from pipelines.model import Input, Model
 
 if TYPE_CHECKING:
     import numpy
@@ -19,8 +19,15 @@ MAX_CORNERS = 16
 
 def cast(column: pandas.Series[Any], kind: str) -> pandas.Series[Any]:
     """The column as numbers when each cell that is filled is one; as it came otherwise."""
-    cells = column.dropna().map(lambda cell: as_cell(cell, kind))
-    return column if cells.isna().any() else column.astype("float64")
+    import numpy
+
+    try:
+        cells = column.astype("float64")
+    except ValueError:
+        return column
+    filled = cells[column.notna()]
+    is_right = numpy.isfinite(filled).all() and not (kind == "int" and (filled % 1 != 0).any())
+    return cells if is_right else column
 
 
 def features(frame: pandas.DataFrame, names: Sequence[str]) -> Array:

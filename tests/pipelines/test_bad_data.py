@@ -196,3 +196,63 @@ def test_the_page_of_good_data_lies_beside_the_record_and_holds_all_that_it_show
     assert 'href="1.validation.html"' in (laboratory.store / record.card.page.path).read_text(encoding="utf-8")
     for outside in ("http://", "https://", "<script", "src="):
         assert outside not in text
+
+
+def many_rows(batches: Path, rows: int) -> None:
+    """Another batch: the rows of those that are there, drawn again and again, each moved by less than a thousandth."""
+    import numpy
+    import pandas
+
+    source = pandas.concat([pandas.read_csv(path) for path in sorted(batches.glob("*.csv"))], ignore_index=True)
+    random = numpy.random.default_rng(rows)
+    drawn = source.iloc[random.integers(len(source), size=rows)].reset_index(drop=True)
+    for name in drawn.columns[:-1]:
+        # The highest is moved down, the others up: none leaves the bin of the reference that it lies in.
+        drawn[name] += random.uniform(0, 0.0009, rows) * numpy.where(drawn[name] < source[name].max(), 1, -1)
+    drawn.to_csv(batches / "2026-11-24.csv", index=False, float_format="%.6f")
+
+
+HUNGRY = """from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import PolynomialFeatures
+
+
+def estimator(parameters, seed):
+    return make_pipeline(PolynomialFeatures(8), LogisticRegression(max_iter=1, tol=1.0))
+"""
+
+
+def test_a_table_that_memory_does_not_hold_ends_its_step_and_with_more_the_run_goes_on(
+    empty: Laboratory, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("pipelines.run.LARGE_BYTES", 1 << 20)
+    many_rows(empty.iris / "data" / "batches", 150_000)
+    run = ["--until", str(LATER), "--through", "train"]
+    monkeypatch.setenv("MLDELIVERY_MEMORY_MIB", "60")
+    assert empty.main(*run) == 1
+    said = capfd.readouterr().err
+    for words in ("models/iris, batches of 6.5 MiB ", "(2026-09-21.csv to 2026-11-24.csv): step 'snapshot' took more memory than it may"):
+        assert words in said
+    assert list(empty.store.glob("snapshots/iris/*")) == []
+    monkeypatch.delenv("MLDELIVERY_MEMORY_MIB")
+    (empty.iris / "train.py").write_text(HUNGRY)
+    empty.change("model.yaml", "golden: 40", "golden: 40\nmemory-limit-mib: 400")
+    assert empty.main(*run) == 1
+    said = capfd.readouterr().err
+    for words in (
+        "iris: no release was made",
+        "models/iris, a snapshot of 150150 rows, ",
+        "step 'train' took more memory than it may and was stopped",
+        "allowed: 400 MiB, which models/iris/model.yaml: memory-limit-mib says",
+        "give it more",
+    ):
+        assert words in said
+    assert empty.numbers() == []
+    assert not (empty.store / "mlflow").exists()
+    assert not (empty.store / "steps" / "iris" / "train").exists() or not list((empty.store / "steps" / "iris" / "train").iterdir())
+    empty.check_whole()
+    monkeypatch.setenv("MLDELIVERY_MEMORY_MIB", "2500")
+    assert empty.main(*run) == 0
+    said = capfd.readouterr().err
+    assert [line.split()[0] for line in said.splitlines() if line.endswith("(done before)")] == ["snapshot", "interface", "validate"]
+    assert "  train      on " in said

@@ -28,6 +28,8 @@ def test_every_model_of_the_repository_is_right() -> None:
         ({"gates.comparison.margn": 0.1}, ["models/iris/model.yaml: gates.comparison.margn", "unknown key 'margn'", "allowed:", "margin"]),
         ({"schedule": "sometimes"}, ["model.yaml: schedule", "'sometimes'", "five fields of cron"]),
         ({"colour": "red"}, ["models/iris/model.yaml: colour", "unknown key", "golden"]),
+        ({"memory-limit-mib": 0}, ["model.yaml: memory-limit-mib", "greater than or equal to 1", "75 % of the machine's"]),
+        ({"memory-limit-mib": "4 GB"}, ["model.yaml: memory-limit-mib", "'4 GB'", "in MiB"]),
         ({"holdout": 1.5}, ["model.yaml: holdout", "got:     1.5", "Share of the rows"]),
         ({"holdout": "a third"}, ["model.yaml: holdout", "'a third'"]),
         ({"golden": 5}, ["model.yaml: golden", "30"]),

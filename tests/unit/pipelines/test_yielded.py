@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from pipelines import rows
+from pipelines import rows, table
 from pipelines.failures import StepFailed
 from pipelines.model import read
 from pipelines.snapshot import collect, take_snapshot
 from pipelines.work import Work
+from pipelines.yielded import yielded
 
 HEAD = "from datetime import date\n\ndef batches(until):\n"
 ROW = "{'sepal_length_cm': 5.1, 'sepal_width_cm': 3, 'petal_length_cm': '1.4', 'petal_width_cm': None, 'species': 'setosa'}"
@@ -79,6 +80,28 @@ def test_the_same_rows_are_the_same_snapshot(work: Callable[..., Work]) -> None:
 def test_code_that_yields_no_rows_is_named(source: Callable[..., Any], code: str | None, words: str) -> None:
     with pytest.raises(StepFailed, match=words):
         source(code)
+
+
+def test_code_that_takes_too_much_memory_is_stopped(source: Callable[..., Any], tmp_path: Path) -> None:
+    with pytest.raises(StepFailed, match=r"models/iris/data\.py took more memory than it may") as caught:
+        source(f"{HEAD}    held = [b'x' * (20 << 20) for _ in range(1000)]\n", **{"memory-limit-mib": 250})
+    assert "models/iris, its rows until 2026-12-01" in caught.value.where
+    assert "250 MiB, which models/iris/model.yaml: memory-limit-mib says" in caught.value.allowed
+    assert not (tmp_path / "yielded").exists()
+
+
+def test_rows_that_come_one_by_one_are_not_held(model_folder: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seven thousand characters a row: held, the rows alone would take more than is allowed."""
+    import pyarrow.parquet
+
+    monkeypatch.setattr(table, "ROWS_AT_ONCE", 1000)
+    folder = model_folder(**{"data.source": "python", "memory-limit-mib": 200})
+    (folder / "data.py").write_text(
+        f"{HEAD}    yield date(2026, 11, 1), ({{'species': str(1_000_000 + at) * 1000}} for at in range(30_000))\n"
+    )
+    with yielded(folder, read(folder), UNTIL, tmp_path) as files:
+        assert [pyarrow.parquet.read_metadata(file).num_rows for file in files] == [1000] * 30
+    assert not (tmp_path / "yielded").exists()
 
 
 def test_code_that_never_ends_is_stopped(source: Callable[..., Any]) -> None:
