@@ -39,7 +39,8 @@ def checked(
     """One record that may serve on a stack. Raises ReleaseError as ``records_in_use`` does."""
     record = load(store, model, number, where=where)
     # A cluster runs the image, by digest; the Bento that it was made of lies where it was made.
-    check_may_serve(record, store, where=where, has_bento=kubernetes is None or (store / record.bento.path).exists())
+    has_bento = kubernetes is None or (store / record.bento.path).exists()
+    check_may_serve(record, store, where=where, has_bento=has_bento, stack=stack)
     if kubernetes is not None:
         _check_image(record, where, stack, is_in_git=store == root)
         check_climb(record, store, stack, where=where)

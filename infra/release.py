@@ -291,10 +291,15 @@ def load(store: Path, model: str, number: int, *, where: str = "") -> Release:
     return _with_added_image(record, store, where)
 
 
-def check_may_serve(record: Release, store: Path, *, where: str, has_bento: bool = True) -> None:
+def anew(model: str, stack: str) -> str:
+    """The command that makes another release of a model where those of a stack lie."""
+    return f"make release MODEL={model} FORCE=1" + ("" if stack == "local" else f" STACK={stack}")
+
+
+def check_may_serve(record: Release, store: Path, *, where: str, has_bento: bool = True, stack: str = "local") -> None:
     """Refuse a release whose gates did not all pass, or whose Bento (where there is one: ``has_bento``) is not the one that was recorded.
 
-    Raises ReleaseError that names the gate, or both digests.
+    ``stack``: whose store it is. Raises ReleaseError that names the gate, or both digests.
     """
     if record.failed_gates:
         raise ReleaseError(
@@ -312,7 +317,7 @@ def check_may_serve(record: Release, store: Path, *, where: str, has_bento: bool
             where=where,
             got=got,
             allowed=record.bento.digest,
-            act=f"make it again: make release MODEL={record.model} FORCE=1",
+            act=f"make it again: {anew(record.model, stack)}",
         )
 
 

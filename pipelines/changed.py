@@ -48,8 +48,9 @@ def main(arguments: list[str]) -> int:
     if options.json:
         print(json.dumps(found))
     else:
+        suffix = "" if options.stack == "local" else f" STACK={options.stack}"
         for name, why in found.items():
-            print(f"{name}: {f'{why}: make release MODEL={name}' if why else 'nothing changed'}")
+            print(f"{name}: {f'{why}: make release MODEL={name}{suffix}' if why else 'nothing changed'}")
     if not is_told:
         return 1
     return NEEDED if options.exit_code and any(found.values()) else 0

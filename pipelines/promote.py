@@ -106,7 +106,7 @@ def promote(root: Path, stack: str, model: str, number: int, *, commit: bool) ->
             raise RolloutAborted(
                 f"{number} was not promoted; {back}, and the next preview is empty",
                 where=f"{model} {word} -> {number}",
-                act=f"the reason is above; mend it, then: make release MODEL={model}",
+                act=f"the reason is above; mend it, then: make release MODEL={model}" + ("" if stack == "local" else f" STACK={stack}"),
             ) from error
         if commit:
             _commit_served(root, stack, model, number, config)

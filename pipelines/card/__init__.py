@@ -67,7 +67,7 @@ def main(arguments: list[str]) -> int:
     from infra.config import load as load_stack
 
     store: Path = read.store.absolute() if read.store else load_stack(ROOT, read.stack).store(ROOT)
-    page, summary = find(store, read.model, read.release)
+    page, summary = find(store, read.model, read.release, stack=read.stack)
     if read.markdown:
         sys.stdout.write(summary.read_text(encoding="utf-8"))
     else:
@@ -75,20 +75,19 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def find(store: Path, model: str, number: int) -> tuple[Path, Path]:
-    """Page and summary of a release, their digests checked. Raises ReleaseError."""
+def find(store: Path, model: str, number: int, *, stack: str = "local") -> tuple[Path, Path]:
+    """Page and summary of a release in a stack's store, their digests checked. Raises ReleaseError."""
     from infra.errors import ReleaseError
-    from infra.release import file_digest, load
+    from infra.release import anew, file_digest, load
 
-    record = load(store, model, number)
-    anew = f"make release MODEL={model} FORCE=1"
+    record, act = load(store, model, number), anew(model, stack)
     if record.card is None:
         raise ReleaseError(
-            f"release {number} of {model} has no card", where="RELEASE", got=number, allowed="a release made since cards exist", act=anew
+            f"release {number} of {model} has no card", where="RELEASE", got=number, allowed="a release made since cards exist", act=act
         )
     for each in (record.card.page, record.card.summary):
         path = store / each.path
         got = file_digest(path) if path.is_file() else "no such file"
         if got != each.digest:
-            raise ReleaseError("the card is not the one that was recorded", where=str(path), got=got, allowed=each.digest, act=anew)
+            raise ReleaseError("the card is not the one that was recorded", where=str(path), got=got, allowed=each.digest, act=act)
     return store / record.card.page.path, store / record.card.summary.path

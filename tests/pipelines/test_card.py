@@ -275,8 +275,10 @@ def test_a_card_that_was_changed_is_refused(made: Laboratory, tmp_path: Path) ->
     shutil.copytree(made.store / "releases", tmp_path / "releases")
     changed = tmp_path / "releases" / "iris" / "2.html"
     changed.write_text(changed.read_text(encoding="utf-8").replace("not worse", "better"), encoding="utf-8")
-    with pytest.raises(ReleaseError, match="not the one that was recorded"):
-        find(tmp_path, "iris", 2)
+    for stack, command in (("local", "make release MODEL=iris FORCE=1"), ("cluster", "make release MODEL=iris FORCE=1 STACK=cluster")):
+        with pytest.raises(ReleaseError, match="not the one that was recorded") as caught:
+            find(tmp_path, "iris", 2, stack=stack)
+        assert caught.value.act == command
 
 
 def test_a_record_from_before_cards_stands_and_says_so(made: Laboratory, tmp_path: Path) -> None:

@@ -106,8 +106,10 @@ def test_a_gate_that_did_not_pass_keeps_a_release_from_serving(tmp_path: Path, v
 def test_an_altered_bento_may_not_serve(tmp_path: Path) -> None:
     record = write(tmp_path, document(tmp_path))
     (tmp_path / record.bento.path / "service.py").write_text("svc = 2\n", encoding="utf-8")
-    with pytest.raises(ReleaseError, match="not what was recorded"):
-        check_may_serve(record, tmp_path, where="here")
+    for stack, command in (("local", "make release MODEL=iris FORCE=1"), ("cluster", "make release MODEL=iris FORCE=1 STACK=cluster")):
+        with pytest.raises(ReleaseError, match="not what was recorded") as caught:
+            check_may_serve(record, tmp_path, where="here", stack=stack)
+        assert caught.value.act == f"make it again: {command}"
 
 
 def test_a_bento_with_a_link_out_of_the_store_is_refused(tmp_path: Path) -> None:
