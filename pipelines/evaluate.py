@@ -62,7 +62,8 @@ def _compare(work: Work, challenger: Answers, holdout: pandas.DataFrame) -> tupl
     record = load_record(work.store, work.model.name, champion)
     # Without what the champion was trained on, nobody can tell whether it has seen the holdout.
     other = ", or compare with another release: python -m pipelines release … --champion N"
-    learned = find(work.store, work.model.name, record.snapshot.digest, whose=f"champion {champion}", otherwise=other)
+    digest = record.snapshot.digest
+    learned = find(work.store, work.model.name, digest, whose=f"champion {champion}", tracking=work.tracking, otherwise=other)
     _check_leak(work, f"champion {champion}", learned, holdout)
     predict, labels = open_release(work.file(record.bento.path) / "release")
     if not set(labels) <= set(work.model.output.labels):

@@ -25,6 +25,7 @@ from pipelines.commit import unpack
 from pipelines.digests import code_files, environment_parts, of_value
 from pipelines.failures import StepFailed
 from pipelines.record import FILES_SUFFIX
+from pipelines.register import tracking_uri
 from pipelines.release import ROOT, of_stack
 from pipelines.snapshot import described, find, path_of
 
@@ -75,7 +76,7 @@ def rebuild(store: Path, models: Path, model: str, number: int) -> Findings:
     record = load(store, model, number)
     print(f"{model} {number}, made {record.created} from {record.snapshot.rows} rows", flush=True)
     found = Findings()
-    find(store, model, record.snapshot.digest, whose=f"release {number}")
+    find(store, model, record.snapshot.digest, whose=f"release {number}", tracking=tracking_uri(store))
     found.add("snapshot", f"as recorded, {record.snapshot.digest}")
     bento = store / record.bento.path
     is_whole = tree_digest(bento) == record.bento.digest
@@ -191,7 +192,7 @@ def _lend(record: Release, store: Path, lent: Path, found: Findings) -> int | No
     snapshots = [record.snapshot.digest]
     if champion is not None:
         then = load(store, record.model, champion)
-        find(store, record.model, then.snapshot.digest, whose=f"champion {champion}")
+        find(store, record.model, then.snapshot.digest, whose=f"champion {champion}", tracking=tracking_uri(store))
         snapshots.append(then.snapshot.digest)
         beside = record_path(lent, record.model, champion)
         beside.parent.mkdir(parents=True)
@@ -213,7 +214,7 @@ def _inside(request: Path) -> int:
     asked = json.loads(request.read_bytes())
     store, folder = Path(asked["store"]), Path(asked["folder"])
     name = folder.name.replace("_", "-")
-    path = find(store, name, asked["digest"], whose="the release")
+    path = find(store, name, asked["digest"], whose="the release", tracking="")
     snapshot: Snapshot = described(name, asked["digest"], table.look(rows.parts(path, MOST_ROWS, [rows.BATCH, rows.HOLDOUT])))
     made = make_again(
         ROOT,

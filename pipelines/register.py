@@ -13,7 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from pipelines import kinds, rows, search
+from pipelines import kept, kinds, rows, search
 from pipelines.artifacts import Evaluation, Packaged, Registered, Searched, Snapshot, Trained, Verified
 from pipelines.commit import of_folder
 from pipelines.failures import StepFailed
@@ -151,6 +151,7 @@ def _new(client: Any, work: Work, snapshot: Snapshot, trained: Trained, evaluati
             signature=infer_signature(example, model.predict(kinds.features(example, work.model))),
             pip_requirements=[f"{package}=={version(package)}" for package in ("scikit-learn", "skops", "numpy")],
         )
+        kept.keep(client, work.tracking, experiment, run.info.run_id, work.file(snapshot.path), snapshot.digest)
         if trained.search:
             _track_trials(client, work, trained.search, packaged, run)
     _ensure_model(client, work)

@@ -354,7 +354,15 @@ def _next_number(store: Path, model: str) -> int:
 def _check_champion(store: Path, model: str, champion: int | None) -> None:
     """Refuse a champion that cannot be compared with before any work is done."""
     if champion is not None:
-        release.load(store, model, champion, where=f"champion of {model}")
+        record = release.load(store, model, champion, where=f"champion of {model}")
+        package = store / record.bento.path
+        if not package.is_dir():
+            raise StepFailed(
+                f"the package of champion {champion} is not here, and nothing else can tell what it takes and answers",
+                where=str(package),
+                allowed=f"the folder that was packaged for it, {record.bento.digest}",
+                act=f"copy it from where release {champion} was made, or compare with another: python -m pipelines release … --champion N",
+            )
 
 
 @contextlib.contextmanager

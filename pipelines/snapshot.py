@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import json
 import os
+import tempfile
 from collections.abc import Iterator, Sequence
 from datetime import date
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from infra.files import written_whole
 from infra.release import file_digest
-from pipelines import rows, table
+from pipelines import kept, rows, table
 from pipelines.artifacts import Snapshot
 from pipelines.failures import StepFailed
 from pipelines.model import Model
@@ -87,12 +88,13 @@ def take_snapshot(work: Work) -> Snapshot:
     return described(work.model.name, digest, written)
 
 
-def find(store: Path, model: str, digest: str, *, whose: str, otherwise: str = "") -> Path:
-    """The file of a snapshot, its content checked.
+def find(store: Path, model: str, digest: str, *, whose: str, tracking: str, otherwise: str = "") -> Path:
+    """The file of a snapshot, its content checked; one that the store has not is brought from ``tracking``, MLflow's address.
 
     Raises StepFailed, which says ``whose`` it is and what else may be done, when it is gone or another one.
     """
     path = store / path_of(model, digest)
+    lacks = "" if path.is_file() else _bring(tracking, model, digest, path)
     got = file_digest(path) if path.is_file() else "no such file"
     if got != digest:
         raise StepFailed(
@@ -100,9 +102,19 @@ def find(store: Path, model: str, digest: str, *, whose: str, otherwise: str = "
             where=str(path),
             got=got,
             allowed=digest,
-            act=f"bring the file back{otherwise}",
+            act=f"bring the file back{f' ({lacks})' if lacks else ''}{otherwise}",
         )
     return path
+
+
+def _bring(tracking: str, model: str, digest: str, path: Path) -> str:
+    """Bring a snapshot to its place; why not, when it cannot be had."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".brought-", suffix=".partial", dir=path.parent) as scratch:
+        found, lacks = kept.fetch(tracking, model, digest, Path(scratch))
+        for each in found:
+            _place(each, path.with_suffix(each.suffix))
+    return lacks
 
 
 def path_of(model: str, digest: str) -> str:

@@ -109,6 +109,11 @@ def test_the_models_own_tests_stop_it_before_evaluation(laboratory: Laboratory, 
 def test_a_champion_that_nobody_can_compare_with_is_refused(laboratory: Laboratory) -> None:
     with pytest.raises(DeliveryError, match="release 7 of iris does not exist"):
         laboratory.release(champion="7")
+    bento = laboratory.store / load(laboratory.store, "iris", 1).bento.path
+    bento.rename(bento.with_name("elsewhere"))
+    with pytest.raises(StepFailed, match="the package of champion 1 is not here"):
+        laboratory.release(champion="1")
+    bento.with_name("elsewhere").rename(bento)
     for snapshot in (laboratory.store / "snapshots" / "iris").glob("*.parquet"):
         snapshot.unlink()
     laboratory.change("model.yaml", "C: 1.0", "C: 2.0")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -12,9 +13,12 @@ import pytest
 
 from infra.config import ModelConfig, load
 from infra.release import Release
+from pipelines.failures import StepFailed
 from pipelines.mirror import alias, mirror
+from pipelines.register import own_uri
+from pipelines.snapshot import find, path_of
 from tests.laptop import wait_until
-from tests.pipelines.laboratory import Laboratory, folders_for
+from tests.pipelines.laboratory import LATER, Laboratory, folders_for
 from tests.tracking import Program, Tracking, tracking
 from toolchain import ROOT
 
@@ -96,6 +100,46 @@ def test_a_release_is_in_the_database_its_model_in_the_bucket(tracked: Tracking,
     assert tracked.sql(rows, database="tracked") == "1"
 
 
+def kept(tracked: Tracking) -> dict[str, int]:
+    """The snapshots in the bucket."""
+    return {key: size for key, size in tracked.objects().items() if key.endswith(".parquet")}
+
+
+def test_a_checkout_that_has_not_the_champions_snapshot_brings_it_from_the_server(
+    tracked: Tracking, laboratory: Laboratory, first: Release, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    digest = first.snapshot.digest
+    ((key, size),) = kept(tracked).items()
+    assert key.endswith(f"/snapshot/{digest.removeprefix('sha256:')}.parquet")
+    here = laboratory.store / path_of("iris", digest)
+    whole = here.read_bytes()
+    assert len(whole) == size
+
+    here.unlink()
+    assert laboratory.main("--through", "evaluate", "--until", str(LATER), "--champion", "1") == 0
+    assert "against 1 on 50 rows" in capfd.readouterr().err
+    assert here.read_bytes() == whole and here.stat().st_mode & 0o777 == 0o444
+
+    def brought(store: Path, url: str = tracked.url) -> Path:
+        return find(store, "iris", digest, whose="champion 1", tracking=url)
+
+    assert json.loads(brought(tmp_path / "a").with_suffix(".json").read_bytes())["digest"] == digest
+    at = tracked.bucket / key
+    at.write_bytes(whole[:-1] + b"x")
+    try:
+        with pytest.raises(StepFailed, match=f"bring the file back .{tracked.url} keeps sha256:[0-9a-f]* under this digest"):
+            brought(tmp_path / "b")
+    finally:
+        at.write_bytes(whole)
+    assert [path for path in (tmp_path / "b").rglob("*") if path.is_file()] == []
+    with pytest.raises(StepFailed, match="keeps none of this digest"):
+        find(tmp_path, "iris", "sha256:" + "0" * 64, whose="champion 1", tracking=tracked.url)
+    with pytest.raises(StepFailed, match="does not answer"):
+        brought(tmp_path / "b", "http://127.0.0.1:9")
+    with pytest.raises(StepFailed, match="MLflow is no server here"):
+        brought(tmp_path / "b", own_uri(tmp_path))
+
+
 def test_the_alias_follows_what_serves_there_too(tracked: Tracking, laboratory: Laboratory, capsys: pytest.CaptureFixture[str]) -> None:
     assert aliases(tracked) == {}, "only what serves has it"
     serve(laboratory.store.parent, 1)
@@ -142,5 +186,6 @@ def test_a_part_that_goes_down_leaves_nothing_half_registered_and_the_next_run_g
     assert statuses(tracked) == ["FINISHED", "KILLED", "FAILED", "FINISHED"]
     states = {number: found["tags"]["mldelivery.state"] for number, found in tracked.versions("iris").items()}
     assert states == {1: "released", 2: "released"} and aliases(tracked) == {alias("local"): "1"}
+    assert len(kept(tracked)) == 1, "the same rows are kept once"
     serve(laboratory.store.parent, 2)
     assert aliases(tracked) == {alias("local"): "2"}
