@@ -288,8 +288,10 @@ class _Run:
             return artifact
 
     def _call(self, step: Step, output: Path, arguments: list[Any]) -> Any:
+        if step.apart == "never":
+            return step.load()(*arguments)
         size, of = self._given()
-        if step.apart == "never" or (step.apart == "when large" and size <= LARGE_BYTES):
+        if step.apart == "when large" and size <= LARGE_BYTES:
             return step.load()(*arguments)
         model: Model = self._work.model
         training = model.training.time_limit_seconds + (model.search.time_limit_seconds if model.search else 0)
