@@ -190,7 +190,8 @@ def rollouts_are_watched(resources: Sequence[Resource], _limits: Limits) -> Iter
             watched.add(model if role == "champion" else f"{model}-{role}")
     for rollout in resources:
         name = at(rollout.props, "metadata", "name")
-        if rollout.type == ROLLOUT and name is not UNKNOWN and name not in watched:
+        # Of what goes into a cluster that is not made yet, a preview shows a whole stack no property at all.
+        if rollout.type == ROLLOUT and rollout.props and name is not UNKNOWN and name not in watched:
             yield Finding(
                 what="a Rollout has no watch, no evidence and no policy beside it",
                 at="metadata.name",

@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 import yaml
 
-from infra.release import write
+from infra import ladder
+from infra.release import load, write
 from policy import check
 from policy.limits import Limits
 from tests.any_provider import any_provider
@@ -148,7 +149,18 @@ def test_the_cluster_stack_passes(copy: Laptop, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize("stack", ["dev", "staging", "prod"])
-def test_the_environments_on_aws_pass_by_themselves(copy: Laptop, stack: str) -> None:
-    out = copy.ok("preview", "--stack", stack, "--offline")
-    assert "Policy Packs run:" in out and "aws:eks/cluster:Cluster" in out
+def test_the_environments_on_aws_pass_with_a_model_before_their_cluster_is_made(copy: Laptop, stack: str) -> None:
+    file = copy.root / f"Pulumi.{stack}.yaml"
+    text = file.read_text(encoding="utf-8")
+    configured = yaml.safe_load(text)
+    configured["config"]["mldelivery:releases"] = "machine"
+    configured["config"]["mldelivery:models"]["iris"]["champion"] = 1
+    if (lower := ladder.below(stack)) is not None:
+        ladder.write(copy.store, load(copy.store, "iris", 1), lower, since="2026-11-24T12:00:00Z", baked=True)
+    file.write_text(yaml.safe_dump(configured), encoding="utf-8")
+    try:
+        out = copy.ok("preview", "--stack", stack, "--offline")
+    finally:
+        file.write_text(text, encoding="utf-8")
+    assert "Policy Packs run:" in out and "aws:eks/cluster:Cluster" in out and "::iris-rollout]" in out
     assert "[advisory]" not in out

@@ -68,6 +68,13 @@ def test_what_holds_state_is_protected_in_production_only(name: str) -> None:
     assert found(unprotected, Limits("dev")) == []
 
 
+def test_a_rollout_of_which_a_preview_knows_nothing_is_left_to_the_update() -> None:
+    """In a cluster that is not made yet, the engine shows a whole stack no property of what goes into it."""
+    of_nothing = resource("iris-rollout", GOOD["iris-rollout"][0], {})
+    stack = [*(good(name) for name in GOOD if name != "iris-rollout"), of_nothing]
+    assert not [each for each in check.of_stack(stack, PROD, WAIVED, TODAY) if each.resource is of_nothing]
+
+
 def test_every_rule_has_an_example_that_it_finds() -> None:
     shown = {bad.rule for bad in BAD} | {rule for _, _, expected in LONE.values() for rule in expected}
     assert shown == {rule.name for rule in check.RULES}
