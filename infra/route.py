@@ -22,6 +22,14 @@ PROBE_HEADER = "X-Probe"
 MAX_BODY_BYTES = 1_048_576
 """What is copied for a shadow at most; servers refuse larger bodies anyway."""
 
+RETRY: dict[str, Any] = {
+    # Reaches another replica, or the same one restarted by its supervisor, when a server dies: over about 5 s, as the gateway lets its
+    # waits grow to twice the first one only. A POST may be sent again, to predict changes nothing. 502 is a lost connection, 503 what
+    # a restarted server says until it has loaded its model.
+    "retry": {"attempts": 12, "initialInterval": "300ms", "status": ["502", "503"], "retryNonIdempotentMethod": True},
+}
+"""The gateway's retries, on every target."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Route:
@@ -100,12 +108,7 @@ def document(route: Route) -> dict[str, Any]:
         return {}
     middlewares = {
         strip: {"stripPrefix": {"prefixes": [f"/{route.model}"]}},
-        # Reaches another replica, or the same one restarted by its supervisor, when a server dies: over about 5 s, as the gateway lets its
-        # waits grow to twice the first one only. A POST may be sent again, to predict changes nothing. 502 is a lost connection, 503 what
-        # a restarted server says until it has loaded its model.
-        f"{route.model}-retry": {
-            "retry": {"attempts": 12, "initialInterval": "300ms", "status": ["502", "503"], "retryNonIdempotentMethod": True},
-        },
+        f"{route.model}-retry": RETRY,
     }
     return {"http": {"routers": routers, "services": tree, "middlewares": middlewares}}
 

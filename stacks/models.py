@@ -11,7 +11,7 @@ import pulumi
 from infra.config import KubernetesConfig, StackConfig, file_name
 from infra.errors import ConfigError
 from infra.kubernetes.model_server import ModelServer, ModelServerArgs
-from infra.kubernetes.platform import Platform
+from infra.kubernetes.platform import Middlewares, Platform, PlatformArgs
 from infra.kubernetes.tracking import Tracking, TrackingArgs
 from infra.ladder import climbed
 from infra.records import records_in_use
@@ -46,6 +46,10 @@ def track(config: StackConfig, place: Place) -> None:
 def serve(config: StackConfig, place: Place) -> None:
     """Declare every model that has a champion. Raises ReleaseError where a record, or what the stack below served, forbids it."""
     file = file_name(place.stack)
+    ready: list[pulumi.Resource] = []
+    if any(model.champion is not None for model in config.models.values()):
+        args = PlatformArgs(kubernetes=place.kubernetes, provider=place.provider)
+        ready = Middlewares("middlewares", args, pulumi.ResourceOptions(depends_on=place.platform.ready)).ready
     for name, model in config.models.items():
         champion, challenger = records_in_use(
             config.store(place.root), name, model, file=file, root=place.root, kubernetes=place.kubernetes
@@ -56,7 +60,7 @@ def serve(config: StackConfig, place: Place) -> None:
             if (words := climbed(record, config.store(place.root), place.stack)) is not None
         }
         if champion is not None:
-            args = ModelServerArgs(
+            served = ModelServerArgs(
                 config=model,
                 champion=champion,
                 challenger=challenger,
@@ -66,7 +70,7 @@ def serve(config: StackConfig, place: Place) -> None:
                 kubeconfig=place.kubeconfig,
                 below=below,
             )
-            ModelServer(name, args, pulumi.ResourceOptions(depends_on=place.platform.ready))
+            ModelServer(name, served, pulumi.ResourceOptions(depends_on=ready))
 
 
 def _image(config: StackConfig, place: Place) -> pulumi.Input[str]:

@@ -5,8 +5,10 @@
     IngressRoute iris          users: TLS, size cap, retries           -> TraefikService iris
     TraefikService iris        challenger's share, shadow (Pulumi's)   -> iris-rollout, Service iris-challenger-stable
     TraefikService iris-rollout weights of a canary (Argo's)           -> Services iris-stable, iris-canary
-    IngressRoute iris-probe    the rollout's golden requests           -> TraefikService iris-probe -> Service iris-canary, counted apart
-    IngressRoute iris-mark     one request at a stage's beginning      -> TraefikService iris-mark -> Service iris-stable, counted apart
+    IngressRoute iris-internal the rollout's golden requests           -> TraefikService iris-probe -> Service iris-canary, counted apart
+                               one request at a stage's beginning      -> TraefikService iris-mark -> Service iris-stable, counted apart
+
+What is done to requests on their way is the same for all models, and stands once in their namespace (``middlewares``).
 
 With blue-green the champion is Service iris-stable itself, whose selector Argo Rollouts switches: a preview that has no pods yet must not
 be part of what users reach. What Argo Rollouts moves is written once and then left alone; what Pulumi owns never names a release, so that a
@@ -20,13 +22,22 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from infra.config import ChallengerConfig, ClusterGatewayConfig
-from infra.kubernetes.labels import HTTP_PORT, MARK_PORT, PROBE_PORT, Names, labels
+from infra.kubernetes.labels import HTTP_PORT, MARK_PORT, PART_OF, PROBE_PORT, Names, labels
 from infra.rollout import Strategy
-from infra.route import MAX_BODY_BYTES, Route, document, leaf, services
+from infra.route import MAX_BODY_BYTES, RETRY, Route, leaf, services
 
 Manifest = dict[str, Any]
 
 TRAEFIK = "traefik.io/v1alpha1"
+
+MIDDLEWARES: dict[str, Manifest] = {
+    # It takes the place of the servers' own cap, before it.
+    "body": {"buffering": {"maxRequestBodyBytes": MAX_BODY_BYTES}},
+    "predict": {"replacePath": {"path": "/predict"}},
+    "retry": RETRY,
+    "livez": {"replacePath": {"path": "/livez"}},
+}
+"""What the gateway does to requests on their way, by name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,37 +60,32 @@ def inner(entrance: Entrance) -> Manifest:
     return _object(entrance, "TraefikService", names.weights, {"weighted": {"services": members}})
 
 
-def middlewares(entrance: Entrance) -> list[Manifest]:
-    """Size cap, prefix and retries: ``infra.route``'s own, and what takes the place of the servers' cap before it."""
-    model = entrance.model
-    plain = document(_route(entrance, champion=1, challenger=None))["http"]["middlewares"]
-    prefix = f"/{entrance.namespace}/{model}"
-    strip = {"stripPrefix": {"prefixes": [*plain[f"{model}-strip"]["stripPrefix"]["prefixes"], prefix]}}
+def middlewares(namespace: str) -> list[Manifest]:
+    """``MIDDLEWARES`` as the objects that the routes of all models of a namespace name."""
+    metadata = {"namespace": namespace, "labels": {"app.kubernetes.io/part-of": PART_OF}}
     return [
-        _object(entrance, "Middleware", f"{model}-body", {"buffering": {"maxRequestBodyBytes": MAX_BODY_BYTES}}),
-        _object(entrance, "Middleware", f"{model}-strip", strip),
-        _object(entrance, "Middleware", f"{model}-retry", plain[f"{model}-retry"]),
-        _object(entrance, "Middleware", f"{model}-livez", {"replacePath": {"path": "/livez"}}),
+        {"apiVersion": TRAEFIK, "kind": "Middleware", "metadata": {"name": name, **metadata}, "spec": spec}
+        for name, spec in MIDDLEWARES.items()
     ]
 
 
 def internal_routes(entrance: Entrance) -> list[Manifest]:
-    """The rollout's own ways in, by an entry point that only pods of the cluster reach."""
+    """The rollout's own ways in, by an entry point that only pods of the cluster reach; what is named comes first."""
     names = Names(entrance.model)
     prefix = f"/{entrance.namespace}/{entrance.model}"
-    strip, retry, livez = ({"name": f"{entrance.model}-{kind}"} for kind in ("strip", "retry", "livez"))
     ways = (
-        (names.probe, f"Path(`{prefix}/predict`)", names.canary, PROBE_PORT, [strip]),
-        (names.mark, f"Path(`{prefix}/mark`)", names.stable, MARK_PORT, [livez, retry]),
+        (names.probe, f"Path(`{prefix}/predict`)", names.canary, PROBE_PORT, ["predict"]),
+        (names.mark, f"Path(`{prefix}/mark`)", names.stable, MARK_PORT, ["livez", "retry"]),
     )
     found: list[Manifest] = []
+    rules: list[Manifest] = []
     for name, match, service, port, chain in ways:
         # Straight to a Service, the gateway would count under a name of its own making instead of the Service's and port's.
         members = [{"name": service, "kind": "Service", "port": port, "weight": 100}]
         found.append(_object(entrance, "TraefikService", name, {"weighted": {"services": members}}))
-        rule = _rule(match, {"name": name, "kind": "TraefikService"}, chain)
-        found.append(_object(entrance, "IngressRoute", name, {"entryPoints": [entrance.gateway.internal_entry_point], "routes": [rule]}))
-    return found
+        rules.append(_rule(match, {"name": name, "kind": "TraefikService"}, chain))
+    spec = {"entryPoints": [entrance.gateway.internal_entry_point], "routes": rules}
+    return [*found, _object(entrance, "IngressRoute", names.internal, spec)]
 
 
 def outer_services(entrance: Entrance, challenger: ChallengerConfig | None) -> list[Manifest]:
@@ -113,8 +119,8 @@ def user_route(entrance: Entrance) -> Manifest:
     """The one way in for users: the prediction alone, over TLS, on the gateway's own host."""
     model, gateway = entrance.model, entrance.gateway
     host = urlsplit(gateway.url).hostname
-    chain = [{"name": f"{model}-{kind}"} for kind in ("body", "strip", "retry")]
-    rule = _rule(f"Host(`{host}`) && Path(`/{model}/predict`)", {"name": model, "kind": "TraefikService"}, chain)
+    match = f"Host(`{host}`) && Path(`/{model}/predict`)"
+    rule = _rule(match, {"name": model, "kind": "TraefikService"}, ["body", "predict", "retry"])
     tls = {"secretName": gateway.tls_secret} if gateway.tls_secret else {}
     is_plain = urlsplit(gateway.url).scheme == "http"
     spec = {"entryPoints": [gateway.entry_point], "routes": [rule], **({} if is_plain else {"tls": tls})}
@@ -133,8 +139,8 @@ def _route(entrance: Entrance, *, champion: int, challenger: ChallengerConfig | 
     )
 
 
-def _rule(match: str, service: Manifest, chain: list[Manifest]) -> Manifest:
-    return {"kind": "Rule", "match": match, "services": [service], "middlewares": chain}
+def _rule(match: str, service: Manifest, chain: list[str]) -> Manifest:
+    return {"kind": "Rule", "match": match, "services": [service], "middlewares": [{"name": name} for name in chain]}
 
 
 def _object(entrance: Entrance, kind: str, name: str, spec: Manifest) -> Manifest:

@@ -59,13 +59,18 @@ class Names:
         return f"{self.rollout}-traffic"
 
     @property
+    def internal(self) -> str:
+        """IngressRoute of a rollout's own requests: probes, and marks."""
+        return f"{self.rollout}-internal"
+
+    @property
     def probe(self) -> str:
-        """IngressRoute of the golden requests that a rollout sends through the gateway."""
+        """TraefikService of the golden requests that a rollout sends through the gateway."""
         return f"{self.rollout}-probe"
 
     @property
     def mark(self) -> str:
-        """IngressRoute of the request that marks a stage's beginning."""
+        """TraefikService of the request that marks a stage's beginning."""
         return f"{self.rollout}-mark"
 
     @property

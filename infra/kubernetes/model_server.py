@@ -42,7 +42,7 @@ class ModelServer(pulumi.ComponentResource):
     """Serves a model's champion, and a challenger beside it, behind the cluster's gateway.
 
     A guard and what a rollout needs come before the Rollout, its watch after it. Users are let in last, when the watch has seen the release
-    answer as recorded. Nothing that serves is ever replaced.
+    answer as recorded. Nothing that serves is ever replaced. Its routes name the ``Middlewares`` of its namespace, on which it depends.
     """
 
     def __init__(self, name: str, args: ModelServerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -56,8 +56,9 @@ class ModelServer(pulumi.ComponentResource):
         )
         # The weights are Argo's from the first rollout on.
         inner = create(gateway.inner(entrance), child, ignored=("spec.weighted.services",))
-        inside = [create(manifest, child) for manifest in gateway.middlewares(entrance)]
-        inside += [create(manifest, _after(child, inside)) for manifest in gateway.internal_routes(entrance)]
+        inside: list[pulumi.Resource] = []
+        for manifest in gateway.internal_routes(entrance):
+            inside.append(create(manifest, _after(child, inside)))
         watched = [_Rolled(f"{name}-champion", _rolled(args, "champion", args.champion), _after(child, [inner, *inside])).watch]
         if args.challenger is not None:
             watched.append(_Rolled(f"{name}-challenger", _rolled(args, "challenger", args.challenger), child).watch)

@@ -11,6 +11,7 @@ from typing import Any
 import pulumi
 
 from infra.config import KubernetesConfig
+from infra.kubernetes import gateway
 from infra.kubernetes.manifests import namespace, network_policies, service_account
 from infra.kubernetes.objects import create
 
@@ -57,6 +58,16 @@ class Platform(pulumi.ComponentResource):
         self.ready += [create(policy, inside) for policy in network_policies(args.kubernetes.namespace)]
         if args.kubernetes.platform == "charts":
             self.ready += _install(args, child)
+        self.register_outputs({})
+
+
+class Middlewares(pulumi.ComponentResource):
+    """What the gateway does to requests on their way to a model, once for a namespace. ``ready`` is what a model depends on."""
+
+    def __init__(self, name: str, args: PlatformArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("mldelivery:kubernetes:Middlewares", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self, provider=args.provider)
+        self.ready = [create(each, child) for each in gateway.middlewares(args.kubernetes.namespace)]
         self.register_outputs({})
 
 

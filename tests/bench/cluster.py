@@ -31,7 +31,6 @@ LOOK_SECONDS = 0.03
 DEPLOYMENT = Kind("apps/v1", "deployments")
 SERVICE = Kind("v1", "services")
 ROUTE = Kind("traefik.io/v1alpha1", "ingressroutes")
-MIDDLEWARE = Kind("traefik.io/v1alpha1", "middlewares")
 WAIT_SECONDS = 30
 """A rolling update that has not ended by then waits for pods that never get ready."""
 
@@ -278,8 +277,6 @@ def _pushed(town: ClusterStack, kubernetes: KubernetesConfig, number: int) -> st
 def _plain_route(town: ClusterStack, cluster: Cluster, kubernetes: KubernetesConfig) -> None:
     metadata = {"name": PLAIN, "namespace": town.namespace}
     entrance = gateway.Entrance(model=PLAIN, namespace=town.namespace, gateway=kubernetes.gateway)
-    for middleware in gateway.middlewares(entrance):
-        cluster.create(MIDDLEWARE, middleware, town.namespace)
     route = gateway.user_route(entrance)
     route["spec"]["routes"][0]["services"] = [{"name": PLAIN, "kind": "Service", "port": HTTP_PORT}]
     ports = [{"name": "http", "port": HTTP_PORT, "targetPort": SERVER_PORT}]

@@ -119,7 +119,7 @@ class Place:
             analysis.golden(self.names, self.namespace),
             analysis.traffic(watch),
             gateway.inner(entrance),
-            *gateway.middlewares(entrance),
+            *gateway.middlewares(self.namespace),
             *gateway.internal_routes(entrance),
             manifests.rollout(workload),
         ):

@@ -78,7 +78,7 @@ def everything(config: ModelConfig) -> list[Manifest]:
         analysis.traffic(seen),
         manifests.rollout(work),
         gateway.inner(way),
-        *gateway.middlewares(way),
+        *gateway.middlewares("mldelivery"),
         *gateway.internal_routes(way),
         *gateway.outer_services(way, config.challenger),
         gateway.user_route(way),

@@ -65,7 +65,10 @@ def test_the_order_is_guard_then_rollout_then_watch_then_the_way_in(
     def comes_before(first: str, second: str) -> bool:
         return order.index(first) < order.index(second)
 
-    assert comes_before("mldelivery-namespace", "iris-rollout-traefikservice")
+    assert comes_before("mldelivery-namespace", "predict-middleware")
+    for middleware in ("body", "predict", "retry", "livez"):
+        assert comes_before(f"{middleware}-middleware", "iris-internal-ingressroute")
+    assert comes_before("predict-middleware", "iris-rollout-traefikservice")
     for before in ("iris-stable-service", "iris-canary-service", "iris-golden-analysistemplate", "iris-traffic-analysistemplate"):
         assert comes_before("guard-iris", before)
         assert comes_before(before, "iris-rollout")
@@ -131,6 +134,7 @@ def test_type_tokens_never_change(recorded: Recorded, tmp_path: Path, monkeypatc
     found = declare(recorded, tmp_path, monkeypatch)
     own = {resource.typ for resource in found.resources if "mldelivery:" in resource.typ}
     assert own == {
+        "mldelivery:kubernetes:Middlewares",
         "mldelivery:kubernetes:ModelServer",
         "mldelivery:kubernetes:Platform",
         "mldelivery:kubernetes:RolledRelease",

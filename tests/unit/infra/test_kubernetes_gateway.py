@@ -72,25 +72,37 @@ def test_only_the_prediction_is_public_over_tls_on_the_gateways_host() -> None:
 
 def test_a_body_is_capped_before_anything_else_is_done_with_it() -> None:
     chain = [each["name"] for each in gateway.user_route(entrance(model()))["spec"]["routes"][0]["middlewares"]]
-    assert chain == ["iris-body", "iris-strip", "iris-retry"]
-    found: dict[str, Any] = {each["metadata"]["name"]: each["spec"] for each in gateway.middlewares(entrance(model()))}
-    assert found["iris-body"] == {"buffering": {"maxRequestBodyBytes": MAX_BODY_BYTES}}
-    assert found["iris-retry"]["retry"]["retryNonIdempotentMethod"] is True
+    assert chain == ["body", "predict", "retry"]
+    found: dict[str, Any] = {each["metadata"]["name"]: each["spec"] for each in gateway.middlewares("mldelivery")}
+    assert found["body"] == {"buffering": {"maxRequestBodyBytes": MAX_BODY_BYTES}}
+    assert found["predict"] == {"replacePath": {"path": "/predict"}}
+    assert found["retry"]["retry"]["retryNonIdempotentMethod"] is True
+
+
+def test_every_route_names_middlewares_that_stand_in_its_namespace() -> None:
+    routes = [gateway.user_route(entrance(model())), *gateway.internal_routes(entrance(model()))]
+    named = {each["name"] for route in routes for rule in route["spec"].get("routes", []) for each in rule["middlewares"]}
+    assert named == {each["metadata"]["name"] for each in gateway.middlewares("mldelivery")}
+    assert {each["metadata"]["namespace"] for each in gateway.middlewares("mldelivery")} == {
+        route["metadata"]["namespace"] for route in routes
+    }
 
 
 def test_the_rollouts_own_ways_are_internal_and_counted_apart() -> None:
     objects = {(each["kind"], each["metadata"]["name"]): each["spec"] for each in gateway.internal_routes(entrance(model()))}
-    for name, service, port in (("iris-probe", "iris-canary", 81), ("iris-mark", "iris-stable", 82)):
-        route = objects["IngressRoute", name]
-        assert route["entryPoints"] == ["internal"]
-        assert route["routes"][0]["services"] == [{"name": name, "kind": "TraefikService"}]
+    route = objects["IngressRoute", "iris-internal"]
+    assert route["entryPoints"] == ["internal"]
+    for rule, name, service, port in zip(
+        route["routes"], ("iris-probe", "iris-mark"), ("iris-canary", "iris-stable"), (81, 82), strict=True
+    ):
+        assert rule["services"] == [{"name": name, "kind": "TraefikService"}]
         (member,) = objects["TraefikService", name]["weighted"]["services"]
         assert (member["name"], member["port"]) == (service, port)
 
 
 def test_stacks_that_share_a_gateway_do_not_share_internal_paths() -> None:
-    matches = [each["spec"]["routes"][0]["match"] for each in gateway.internal_routes(entrance(model())) if each["kind"] == "IngressRoute"]
-    assert matches == ["Path(`/mldelivery/iris/predict`)", "Path(`/mldelivery/iris/mark`)"]
+    *_, route = gateway.internal_routes(entrance(model()))
+    assert [rule["match"] for rule in route["spec"]["routes"]] == ["Path(`/mldelivery/iris/predict`)", "Path(`/mldelivery/iris/mark`)"]
 
 
 def test_before_any_rollout_everything_goes_to_the_stable_pods() -> None:

@@ -145,7 +145,7 @@ def test_nothing_may_talk_but_for_what_is_needed() -> None:
 
 def test_no_promotion_changes_what_argo_rollouts_moves() -> None:
     """Services and the weighted service are the same whatever the release, so that an update never writes them."""
-    owned = {"iris-stable", "iris-canary", "iris-rollout", "iris", "iris-probe", "iris-mark"}
+    owned = {"iris-stable", "iris-canary", "iris-rollout", "iris", "iris-probe", "iris-mark", "iris-internal"}
 
     def moved(number: int) -> list[dict[str, Any]]:
         kinds = ("Service", "TraefikService", "IngressRoute")
