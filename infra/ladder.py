@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from infra import files
 from infra.errors import ReleaseError
-from infra.release import MODEL_NAME, Digest, Release, record_digest
+from infra.release import MODEL_NAME, Digest, Release, plain_yaml, record_digest
 
 LADDER = ("dev", "staging", "prod")
 BAKES_BELOW = ("prod",)
@@ -104,7 +104,7 @@ def climbed(record: Release | None, store: Path, stack: str) -> str | None:
 def read(path: Path, *, where: str, act: str) -> Served | None:
     """One record with its digest checked; None where there is none. Raises ReleaseError for an altered one."""
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document = plain_yaml(path.read_text(encoding="utf-8"))
         found = Served.model_validate(document)
     except FileNotFoundError:
         return None

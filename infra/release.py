@@ -422,7 +422,7 @@ def _with_added_image(record: Release, store: Path, where: str) -> Release:
 def _document(text: str, path: Path, where: str, altered: Callable[[str], ReleaseError]) -> dict[str, Any]:
     """A file's content, of a format that this checkout knows. Raises ReleaseError."""
     try:
-        document = _plain_yaml(text)
+        document = plain_yaml(text)
     except yaml.YAMLError as error:
         raise altered(f"is not whole YAML ({' '.join(str(error).split())})") from error
     if not isinstance(document, dict):
@@ -477,7 +477,7 @@ def _sha256(data: bytes) -> str:
     return "sha256:" + hashlib.sha256(data).hexdigest()
 
 
-def _plain_yaml(text: str) -> Any:
+def plain_yaml(text: str) -> Any:
     """The YAML of a record, by the C loader where there is one. Aliases are refused: a record has none, and a few expand to gigabytes."""
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     if any(isinstance(event, yaml.events.AliasEvent) for event in yaml.parse(text, Loader=loader)):

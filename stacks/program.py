@@ -18,6 +18,9 @@ def run() -> None:
     """Declare what exists in the chosen stack. A user's mistake ends as one clear error, without a traceback."""
     # The engine interrupts the program when an update fails; Python's traceback would bury the reason.
     signal.signal(signal.SIGINT, lambda *_: os._exit(1))
+    # The SDK waits for the engine at each of its own debug lines, some four for a resource, whether anybody reads them or not.
+    if not os.environ.get("MLDELIVERY_DEBUG"):
+        pulumi.log.debug = _unsaid
     try:
         stack = pulumi.get_stack()
         if stack not in STACKS:
@@ -29,6 +32,10 @@ def run() -> None:
         importlib.import_module(f"stacks.{stack}").declare(parse(values, file=file_name(stack)))
     except DeliveryError as error:
         raise pulumi.RunError(str(error)) from None
+
+
+def _unsaid(msg: str, resource: pulumi.Resource | None = None, stream_id: int | None = None, ephemeral: bool | None = None) -> None:
+    """In place of the SDK's debug lines; ``MLDELIVERY_DEBUG=1 pulumi preview --debug`` shows them."""
 
 
 _KEYS = ("target", "models", "ports", "kubernetes", "aws", "releases")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pulumi
@@ -29,50 +28,12 @@ def create(manifest: Manifest, opts: pulumi.ResourceOptions, *, ignored: tuple[s
     """Declare one object. ``ignored`` are fields that something else owns from its creation on."""
     kind, name = manifest["kind"], manifest["metadata"]["name"]
     options = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(ignore_changes=list(ignored))) if ignored else opts
-    make = _classes().get((manifest["apiVersion"], kind))
-    rest = {key: value for key, value in manifest.items() if key not in ("apiVersion", "kind", "metadata")}
-    if make is None:
-        from pulumi_kubernetes.apiextensions import CustomResource
-
-        return CustomResource(
-            _resource_name(kind, name),
-            api_version=manifest["apiVersion"],
-            kind=kind,
-            metadata=manifest["metadata"],
-            opts=options,
-            **rest,
-        )
-    found: pulumi.Resource = make(
-        _resource_name(kind, name), metadata=manifest["metadata"], opts=options, **{_snake(key): value for key, value in rest.items()}
-    )
-    return found
+    # By its type token and as it stands: pulumi_kubernetes' classes declare the same, but rename each key and back again, and read the
+    # types of all their properties anew for every object.
+    group, _, version = manifest["apiVersion"].rpartition("/")
+    return pulumi.CustomResource(f"kubernetes:{group or 'core'}/{version}:{kind}", _resource_name(kind, name), manifest, options)
 
 
 def _resource_name(kind: str, name: str) -> str:
     """Names of Pulumi are unique by type; custom resources of several kinds share one, and are told apart in its output too."""
     return f"{name}-{kind.lower()}"
-
-
-def _snake(key: str) -> str:
-    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in key)
-
-
-def _classes() -> dict[tuple[str, str], Callable[..., Any]]:
-    from pulumi_kubernetes.apps.v1 import Deployment
-    from pulumi_kubernetes.autoscaling.v2 import HorizontalPodAutoscaler
-    from pulumi_kubernetes.core.v1 import ConfigMap, Namespace, Service, ServiceAccount
-    from pulumi_kubernetes.networking.v1 import NetworkPolicy
-    from pulumi_kubernetes.policy.v1 import PodDisruptionBudget
-    from pulumi_kubernetes.storage.v1 import StorageClass
-
-    return {
-        ("v1", "ConfigMap"): ConfigMap,
-        ("v1", "Namespace"): Namespace,
-        ("v1", "Service"): Service,
-        ("v1", "ServiceAccount"): ServiceAccount,
-        ("apps/v1", "Deployment"): Deployment,
-        ("networking.k8s.io/v1", "NetworkPolicy"): NetworkPolicy,
-        ("policy/v1", "PodDisruptionBudget"): PodDisruptionBudget,
-        ("autoscaling/v2", "HorizontalPodAutoscaler"): HorizontalPodAutoscaler,
-        ("storage.k8s.io/v1", "StorageClass"): StorageClass,
-    }
