@@ -103,11 +103,7 @@ class Provider(Service[Session]):
         if kind.name and kind.name not in news and not any(key.lower().endswith("prefix") for key in news if key in found.inputs):
             chosen[kind.name] = olds[kind.name] if kind.name in (olds.get(DEFAULTS) or []) else _name(request, urn.name)
         inputs = {**news, **chosen, **({DEFAULTS: sorted(chosen)} if chosen else {})}
-        failures = [
-            provider_pb2.CheckFailure(property=problem.property, reason=problem.words)
-            for problem in found.problems(inputs)
-            for problem in found.problems(inputs)
-        ]
+        failures = [provider_pb2.CheckFailure(property=problem.property, reason=problem.words) for problem in found.problems(inputs)]
         return provider_pb2.CheckResponse(inputs=encode(inputs), failures=failures)
 
     @answered

@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 from botocore.model import StructureShape
+from pulumi.runtime.proto import provider_pb2
 
 from toolchain.aws_provider import functions, shapes
 from toolchain.aws_provider.kinds import Call, Fixed, Kind, Made, Read, prepare, with_tags
+from toolchain.aws_provider.provider import Provider
 from toolchain.aws_provider.resources import Resource
 from toolchain.aws_provider.schema import NoSuchType, schema
 from toolchain.aws_provider.session import Session
@@ -16,7 +18,7 @@ from toolchain.aws_provider.shapes import BadParameter
 from toolchain.aws_provider.table import KINDS
 from toolchain.providers.service import Log, Refused
 from toolchain.providers.urn import Urn
-from toolchain.providers.values import UNKNOWN, Secret
+from toolchain.providers.values import UNKNOWN, Secret, encode
 
 CLUSTER = {
     "name": "one",
@@ -239,3 +241,10 @@ def test_functions_answer_the_documentations_values_or_what_config_says() -> Non
     assert named.account == "111122223333"
     with pytest.raises(Refused, match="aws:ec2/getAmi:getAmi asks an account"):
         functions.call(session, "aws:ec2/getAmi:getAmi", {})
+
+
+def test_two_mistakes_in_one_resource_are_told_once_each() -> None:
+    news = encode({**CLUSTER, "roelArn": "x", "tag": "y"})
+    request = provider_pb2.CheckRequest(urn="urn:pulumi:s::p::aws:eks/cluster:Cluster::one", news=news)
+    failures = Provider("7.29.0").Check(request, None).failures
+    assert sorted(failure.property for failure in failures) == ["roelArn", "tag"]
