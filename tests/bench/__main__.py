@@ -21,7 +21,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from tests.bench import cluster, idle, promotion, stack, traffic, validation
+from tests.bench import cluster, environment, idle, promotion, stack, traffic, validation
 from tests.bench.ground import FULL, QUICK, Ground
 from tests.bench.row import Row, table
 
@@ -32,6 +32,7 @@ PARTS: dict[str, Callable[[Ground], Iterable[Row]]] = {
     "promotion": promotion.measure,
     "traffic": traffic.measure,
     "stack": stack.measure,
+    "environment": environment.measure,
     "validation": validation.measure,
     "cluster": cluster.measure,
 }

@@ -34,6 +34,11 @@ class Nothing(Resource, module="bare", name="Nothing"):
     def __init__(self, name, number, opts=None):
         super().__init__(NothingProvider(), name, {"number": number}, opts)
 '''
+_FLAT = """from nothing import Nothing
+
+for number in range({resources}):
+    Nothing(f"nothing-{{number}}", 1)
+"""
 _PROGRAM = """import pulumi
 from nothing import Nothing
 
@@ -49,23 +54,33 @@ for model in range({models}):
 
 @dataclass(frozen=True)
 class Bare:
-    """A program and a state of its own in a folder; ``models`` is None for a program of no line at all."""
+    """A program and a state of its own in a folder."""
 
     folder: Path
     environment: Mapping[str, str]
 
     @classmethod
     def make(cls, folder: Path, environment: Mapping[str, str], *, models: int | None) -> Bare:
-        """Write the program and bring it up once."""
+        """Write a program of the shape of a laptop's with ``models``, None for one of no line at all, and bring it up once."""
+        bare = cls._written(folder, environment, "" if models is None else _PROGRAM.format(models=models))
+        bare.up()
+        return bare
+
+    @classmethod
+    def new(cls, folder: Path, environment: Mapping[str, str], *, resources: int) -> Bare:
+        """Write a program of so many resources that depend on nothing, with an empty state: it can be previewed."""
+        return cls._written(folder, environment, _FLAT.format(resources=resources))
+
+    @classmethod
+    def _written(cls, folder: Path, environment: Mapping[str, str], program: str) -> Bare:
         (folder / "state").mkdir(parents=True)
         (folder / "Pulumi.yaml").write_text(_PROJECT, encoding="utf-8")
-        (folder / "__main__.py").write_text("" if models is None else _PROGRAM.format(models=models), encoding="utf-8")
+        (folder / "__main__.py").write_text(program, encoding="utf-8")
         (folder / "nothing.py").write_text(_PROVIDER, encoding="utf-8")
         kept = {key: value for key, value in environment.items() if not key.startswith("PULUMI_")}
         own = {"PULUMI_BACKEND_URL": f"file://{folder / 'state'}", "PULUMI_CONFIG_PASSPHRASE": "", "PULUMI_SKIP_UPDATE_CHECK": "true"}
         bare = cls(folder, {**kept, **own, "DO_NOT_TRACK": "1", "PYTHONPATH": str(folder)})
         bare._pulumi("stack", "init", "bare")
-        bare.up()
         return bare
 
     def up(self) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
+from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
 from infra.release import record_path
-from tests.bench.ground import UNWATCHED
+from tests.bench import environment
+from tests.bench.ground import QUICK, UNWATCHED, Ground
 from tests.bench.promotion import bare_start, promote
 from tests.bench.releases import clone
 from tests.bench.traffic import answers_to, distinct
@@ -36,3 +40,12 @@ def test_the_load_asks_only_what_the_two_releases_answer_differently(home: Lapto
     assert len(bodies) >= 10
     pairs = zip(answers_to(home, 1, bodies), answers_to(home, 2, bodies), strict=True)
     assert all(one != other for one, other in pairs)
+
+
+def test_a_preview_of_prod_is_measured_by_its_models_beside_as_many_resources_that_do_nothing(tmp_path: Path) -> None:
+    with ExitStack() as closing:
+        size = dataclasses.replace(QUICK, few=2, models=4)
+        rows = {row.name: row for row in environment.measure(Ground(tmp_path, size, closing))}
+    assert rows["preview of prod with 4 models / 2 models"].value > 0
+    assert rows["resources of prod for one model more"].value == 16
+    assert 0 < rows["imports of prod's program"].value < 60
