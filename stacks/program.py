@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import signal
+from collections.abc import Mapping
 
 import pulumi
 
@@ -18,9 +19,7 @@ def run() -> None:
     """Declare what exists in the chosen stack. A user's mistake ends as one clear error, without a traceback."""
     # The engine interrupts the program when an update fails; Python's traceback would bury the reason.
     signal.signal(signal.SIGINT, lambda *_: os._exit(1))
-    # The SDK waits for the engine at each of its own debug lines, some four for a resource, whether anybody reads them or not.
-    if not os.environ.get("MLDELIVERY_DEBUG"):
-        pulumi.log.debug = _unsaid
+    drop_debug_lines(os.environ)
     try:
         stack = pulumi.get_stack()
         if stack not in STACKS:
@@ -34,8 +33,17 @@ def run() -> None:
         raise pulumi.RunError(str(error)) from None
 
 
+def drop_debug_lines(environment: Mapping[str, str]) -> None:
+    """Keep the SDK's debug lines from the engine, unless MLDELIVERY_DEBUG is set: ``MLDELIVERY_DEBUG=1 pulumi preview --debug``.
+
+    There are four for each resource, and the program waits for the engine at each, whether anybody reads them or not.
+    """
+    if not environment.get("MLDELIVERY_DEBUG"):
+        pulumi.log.debug = _unsaid
+
+
 def _unsaid(msg: str, resource: pulumi.Resource | None = None, stream_id: int | None = None, ephemeral: bool | None = None) -> None:
-    """In place of the SDK's debug lines; ``MLDELIVERY_DEBUG=1 pulumi preview --debug`` shows them."""
+    """In place of ``pulumi.log.debug``."""
 
 
 _KEYS = ("target", "models", "ports", "kubernetes", "aws", "releases")

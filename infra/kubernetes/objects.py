@@ -24,14 +24,15 @@ def provider(
     )
 
 
-def create(manifest: Manifest, opts: pulumi.ResourceOptions, *, ignored: tuple[str, ...] = ()) -> pulumi.Resource:
-    """Declare one object. ``ignored`` are fields that something else owns from its creation on."""
-    kind, name = manifest["kind"], manifest["metadata"]["name"]
+def create(manifest: Manifest, opts: pulumi.ResourceOptions, *, ignored: tuple[str, ...] = (), name: str | None = None) -> pulumi.Resource:
+    """Declare one object, under ``name`` or one of its own. ``ignored`` are fields that something else owns from its creation on."""
+    kind = manifest["kind"]
+    name = name or _resource_name(kind, manifest["metadata"]["name"])
     options = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(ignore_changes=list(ignored))) if ignored else opts
     # By its type token and as it stands: pulumi_kubernetes' classes declare the same, but rename each key and back again, and read the
     # types of all their properties anew for every object.
     group, _, version = manifest["apiVersion"].rpartition("/")
-    return pulumi.CustomResource(f"kubernetes:{group or 'core'}/{version}:{kind}", _resource_name(kind, name), manifest, options)
+    return pulumi.CustomResource(f"kubernetes:{group or 'core'}/{version}:{kind}", name, manifest, options)
 
 
 def _resource_name(kind: str, name: str) -> str:

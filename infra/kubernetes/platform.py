@@ -127,12 +127,13 @@ def charts(kubernetes: KubernetesConfig, gateway_service: Mapping[str, Any] | No
 
 
 def _install(args: PlatformArgs, opts: pulumi.ResourceOptions) -> list[pulumi.Resource]:
-    from pulumi_kubernetes.core.v1 import Namespace
     from pulumi_kubernetes.helm.v3 import Release, RepositoryOptsArgs
 
     # Baseline: what the charts bring asks for nothing of the node, and not all of it is as confined as a model's pods.
     labels = {"pod-security.kubernetes.io/enforce": "baseline"}
-    place = Namespace(PLATFORM_NAMESPACE, metadata={"name": PLATFORM_NAMESPACE, "labels": labels}, opts=opts)
+    place = create(
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": PLATFORM_NAMESPACE, "labels": labels}}, opts, name=PLATFORM_NAMESPACE
+    )
     inside = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[place]))
     return [
         Release(
