@@ -22,8 +22,9 @@ from infra.aws.storage import Storage, StorageArgs
 from infra.aws_config import AwsConfig
 from infra.config import KubernetesConfig, StackConfig, file_name
 from infra.errors import ConfigError
+from infra.kubernetes.labels import PLATFORM_NAMESPACE
 from infra.kubernetes.objects import provider as kubernetes_provider
-from infra.kubernetes.platform import PLATFORM_NAMESPACE, Platform, PlatformArgs
+from infra.kubernetes.platform import Platform, PlatformArgs
 from stacks.models import Place, serve, track
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -8,6 +8,8 @@ from typing import Literal
 Role = Literal["champion", "challenger"]
 
 PART_OF = "mldelivery"
+PLATFORM_NAMESPACE = "mldelivery-platform"
+"""Where the charts of the platform go, if the stack installs them."""
 NAME = "app.kubernetes.io/name"
 ROLE = "mldelivery/role"
 RELEASE = "mldelivery/release"

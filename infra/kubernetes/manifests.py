@@ -14,7 +14,9 @@ from infra.kubernetes.labels import (
     HTTP_PORT,
     JOB,
     MARK_PORT,
+    NAME,
     PART_OF,
+    PLATFORM_NAMESPACE,
     PROBE_PORT,
     ROLE,
     SERVER_PORT,
@@ -73,7 +75,13 @@ def service_account(where: str) -> Manifest:
     return {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata, "automountServiceAccountToken": False}
 
 
-def network_policies(where: str) -> list[Manifest]:
+def gateway_pods(platform: str) -> Manifest:
+    """Who may come in, as a NetworkPolicy's peer: Traefik's pods, in the charts' own namespace where the stack installs them."""
+    own = {"matchLabels": {"kubernetes.io/metadata.name": PLATFORM_NAMESPACE}} if platform == "charts" else {}
+    return {"namespaceSelector": own, "podSelector": {"matchLabels": {NAME: "traefik"}}}
+
+
+def network_policies(where: str, platform: str) -> list[Manifest]:
     """Default deny, and what is needed: gateway and Jobs reach the servers; Jobs reach servers, gateway and DNS; servers reach nothing.
 
     A gateway on the node's own network (no pod) is the node itself, which Kubernetes lets through always.
@@ -83,9 +91,9 @@ def network_policies(where: str) -> list[Manifest]:
         metadata = {"name": name, "namespace": where, "labels": {"app.kubernetes.io/part-of": PART_OF}}
         return {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": metadata, "spec": spec}
 
+    gateway = gateway_pods(platform)
     servers = {"matchExpressions": [{"key": ROLE, "operator": "Exists"}]}
     jobs = {"matchExpressions": [{"key": JOB, "operator": "Exists"}]}
-    gateway = {"namespaceSelector": {}, "podSelector": {"matchLabels": {"app.kubernetes.io/name": "traefik"}}}
     dns = {
         "to": [{"namespaceSelector": {}}, {"ipBlock": {"cidr": "0.0.0.0/0"}}],
         "ports": [{"protocol": protocol, "port": 53} for protocol in ("UDP", "TCP")],

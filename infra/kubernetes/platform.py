@@ -12,6 +12,7 @@ import pulumi
 
 from infra.config import KubernetesConfig
 from infra.kubernetes import gateway
+from infra.kubernetes.labels import PLATFORM_NAMESPACE
 from infra.kubernetes.manifests import namespace, network_policies, service_account
 from infra.kubernetes.objects import create
 
@@ -20,8 +21,6 @@ BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 
 
 ARGO_ROLLOUTS = "v1.9.2"
 """What the tests run against."""
-
-PLATFORM_NAMESPACE = "mldelivery-platform"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +54,7 @@ class Platform(pulumi.ComponentResource):
         place = create(namespace(args.kubernetes.namespace), child)
         inside = pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=[place]))
         self.ready: list[pulumi.Resource] = [place, create(service_account(args.kubernetes.namespace), inside)]
-        self.ready += [create(policy, inside) for policy in network_policies(args.kubernetes.namespace)]
+        self.ready += [create(policy, inside) for policy in network_policies(args.kubernetes.namespace, args.kubernetes.platform)]
         if args.kubernetes.platform == "charts":
             self.ready += _install(args, child)
         self.register_outputs({})

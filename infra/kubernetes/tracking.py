@@ -22,7 +22,7 @@ from infra.config import ClusterGatewayConfig, KubernetesConfig, TrackingConfig
 from infra.kubernetes.gateway import TRAEFIK
 from infra.kubernetes.labels import NAME, labels
 from infra.kubernetes.labels import image as pulled
-from infra.kubernetes.manifests import GRACE_SECONDS, PRE_STOP_SECONDS, namespace
+from infra.kubernetes.manifests import GRACE_SECONDS, PRE_STOP_SECONDS, gateway_pods, namespace
 from infra.kubernetes.objects import create
 from infra.kubernetes.security import CONTAINER_SECURITY, POD_SECURITY, scratch_mount
 
@@ -67,7 +67,10 @@ class Tracking(pulumi.ComponentResource):
         tracking = args.tracking
         place = create(namespace(tracking.namespace), _with(child, retain_on_delete=True))
         inside = _with(child, depends_on=[place])
-        before = [create(each, inside) for each in [service_account(tracking), *network_policies(tracking), disruption_budget(tracking)]]
+        before = [
+            create(each, inside)
+            for each in [service_account(tracking), *network_policies(tracking, args.kubernetes.platform), disruption_budget(tracking)]
+        ]
         times = pulumi.CustomTimeouts(create=UPDATE_TIMEOUT, update=UPDATE_TIMEOUT)
         image = pulumi.Output.from_input(args.image).apply(lambda name: pulled(args.kubernetes.registry, name))
         server = create(deployment(tracking, image), _with(inside, depends_on=before, custom_timeouts=times))
@@ -82,16 +85,15 @@ def service_account(tracking: TrackingConfig) -> Manifest:
     return {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": _metadata(tracking), "automountServiceAccountToken": False}
 
 
-def network_policies(tracking: TrackingConfig) -> list[Manifest]:
+def network_policies(tracking: TrackingConfig, platform: str) -> list[Manifest]:
     """Default deny; the gateway reaches the server, and the server its database, its store and names."""
     database, store = tracking.database, urlsplit(tracking.artifacts.endpoint or "https://store")
     port = store.port or (443 if store.scheme == "https" else 80)
-    gateway = {"namespaceSelector": {}, "podSelector": {"matchLabels": {NAME: "traefik"}}}
     names = [{"protocol": protocol, "port": 53} for protocol in ("UDP", "TCP")]
     spec = {
         "podSelector": {"matchLabels": {NAME: MLFLOW}},
         "policyTypes": ["Ingress", "Egress"],
-        "ingress": [{"from": [gateway], "ports": [_tcp(PORT)]}],
+        "ingress": [{"from": [gateway_pods(platform)], "ports": [_tcp(PORT)]}],
         "egress": [
             {"to": _anywhere(), "ports": names},
             {"to": _towards(database.host), "ports": [_tcp(database.port)]},

@@ -114,7 +114,7 @@ class Place:
         for document in (
             manifests.namespace(self.namespace),
             manifests.service_account(self.namespace),
-            *manifests.network_policies(self.namespace),
+            *manifests.network_policies(self.namespace, "existing"),
             *manifests.services(workload),
             analysis.golden(self.names, self.namespace),
             analysis.traffic(watch),

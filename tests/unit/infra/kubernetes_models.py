@@ -70,7 +70,7 @@ def everything(config: ModelConfig) -> list[Manifest]:
     return [
         manifests.namespace("mldelivery"),
         manifests.service_account("mldelivery"),
-        *manifests.network_policies("mldelivery"),
+        *manifests.network_policies("mldelivery", "existing"),
         *manifests.services(work),
         manifests.disruption_budget(work),
         *scaled,

@@ -136,11 +136,23 @@ def test_the_namespace_enforces_restricted() -> None:
 
 
 def test_nothing_may_talk_but_for_what_is_needed() -> None:
-    deny, servers, jobs = manifests.network_policies("x")
+    deny, servers, jobs = manifests.network_policies("x", "existing")
     assert deny["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
     assert servers["spec"]["policyTypes"] == ["Ingress"]
     assert servers["spec"]["ingress"][0]["ports"] == [{"protocol": "TCP", "port": 3000}]
     assert jobs["spec"]["policyTypes"] == ["Egress"]
+
+
+@pytest.mark.parametrize(
+    ("platform", "spaces"), [("charts", {"matchLabels": {"kubernetes.io/metadata.name": "mldelivery-platform"}}), ("existing", {})]
+)
+def test_a_gateway_is_known_by_its_namespace_where_the_stack_installs_it(platform: str, spaces: dict[str, Any]) -> None:
+    """Any pod may carry the label of Traefik; nobody but the platform gets into its namespace."""
+    _, servers, _ = manifests.network_policies("x", platform)
+    assert servers["spec"]["ingress"][0]["from"][0] == {
+        "namespaceSelector": spaces,
+        "podSelector": {"matchLabels": {"app.kubernetes.io/name": "traefik"}},
+    }
 
 
 def test_no_promotion_changes_what_argo_rollouts_moves() -> None:

@@ -33,7 +33,7 @@ def config(**values: Any) -> TrackingConfig:
 def objects(given: TrackingConfig) -> list[dict[str, Any]]:
     return [
         tracking.service_account(given),
-        *tracking.network_policies(given),
+        *tracking.network_policies(given, "existing"),
         tracking.disruption_budget(given),
         tracking.deployment(given, f"registry.test/{MADE}"),
         tracking.service(given),
@@ -136,7 +136,7 @@ def test_a_host_of_its_own_needs_no_path() -> None:
 
 
 def test_only_the_gateway_reaches_it_and_it_only_what_it_needs() -> None:
-    deny, own = tracking.network_policies(config())
+    deny, own = tracking.network_policies(config(), "existing")
     assert deny["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
     (way,) = own["spec"]["ingress"]
     assert way["from"] == [{"namespaceSelector": {}, "podSelector": {"matchLabels": {"app.kubernetes.io/name": "traefik"}}}]
@@ -144,7 +144,7 @@ def test_only_the_gateway_reaches_it_and_it_only_what_it_needs() -> None:
     assert {port["port"] for port in names_["ports"]} == {53}
     assert database == {"to": [{"ipBlock": {"cidr": "10.1.2.3/32"}}], "ports": [{"protocol": "TCP", "port": 5432}]}
     assert store == {"to": [{"ipBlock": {"cidr": "10.1.2.4/32"}}], "ports": [{"protocol": "TCP", "port": 9000}]}
-    _, aws = tracking.network_policies(config(artifacts={"bucket": "runs"}))
+    _, aws = tracking.network_policies(config(artifacts={"bucket": "runs"}), "existing")
     assert aws["spec"]["egress"][2]["ports"] == [{"protocol": "TCP", "port": 443}]
 
 
