@@ -17,8 +17,9 @@ from infra import ladder
 from infra.release import write
 from tests.bench.bare import Bare
 from tests.bench.ground import Ground
-from tests.bench.measure import command, in_turn, ratio, seconds
+from tests.bench.measure import command, in_turn, seconds
 from tests.bench.row import Row
+from tests.bench.stack import growth
 from tests.laptop import Laptop, laptop
 from tests.unit.infra.test_release import document
 
@@ -96,14 +97,7 @@ def measure(ground: Ground) -> list[Row]:
         "between are that ours are larger, shown in full, and given to their providers and to the policy pack"
     )
     return [
-        Row(
-            name=f"preview of {STACK} with {size.models} models / {size.few} models",
-            value=ratio(found["many"], found["few"]),
-            most=1.5,
-            floor=f"{ratio(found['bare many'], found['bare few']):.2f} x: as many resources that do nothing",
-            why=why,
-            parts=parts,
-        ),
+        growth(f"preview of {STACK}", size, found, why, parts),
         Row(
             name=f"preview of {STACK}, seconds for one model more",
             value=model,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import statistics
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 
 import psutil
 
-from tests.bench.ground import UNWATCHED, Ground
+from tests.bench.ground import UNWATCHED, Ground, Size
 from tests.bench.measure import in_turn, ratio, seconds
 from tests.bench.releases import clone
 from tests.bench.row import Row
@@ -55,14 +56,7 @@ def measure(ground: Ground) -> list[Row]:
         f"{1000 * each:.0f} ms a model, of which the engine needs {1000 * bare_each:.0f} ms for as many resources that do nothing"
     )
     return [
-        Row(
-            name=f"preview with {size.models} models / {size.few} models",
-            value=ratio(found["many"], found["few"]),
-            most=1.5,
-            floor=f"{ratio(found['bare many'], found['bare few']):.2f} x: as many resources that do nothing",
-            why=why,
-            parts=parts,
-        ),
+        growth("preview", size, found, why, parts),
         Row(
             name="preview, seconds for one model more",
             value=each,
@@ -79,6 +73,18 @@ def measure(ground: Ground) -> list[Row]:
             why=f"the engine's own count of what it created, updated and deleted: {touched}",
         ),
     ]
+
+
+def growth(what: str, size: Size, found: Mapping[str, Sequence[float]], why: str, parts: Mapping[str, float]) -> Row:
+    """What many models cost against few, in seconds ``found`` by turn: ours, and as many resources that do nothing (bare)."""
+    return Row(
+        name=f"{what} with {size.models} models / {size.few} models",
+        value=ratio(found["many"], found["few"]),
+        most=1.5,
+        floor=f"{ratio(found['bare many'], found['bare few']):.2f} x: as many resources that do nothing",
+        why=why,
+        parts=parts,
+    )
 
 
 def populate(home: Laptop, count: int) -> None:
