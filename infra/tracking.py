@@ -30,6 +30,11 @@ def image_in_use(kubernetes: KubernetesConfig, store: Path, *, file: str) -> str
         ) from None
 
 
+def is_server(uri: str) -> bool:
+    """Whether MLflow at ``uri`` is a server, which others reach too, and not a store's own database."""
+    return uri.startswith(("http://", "https://"))
+
+
 def client_environment(kubernetes: KubernetesConfig, root: Path, *, file: str) -> dict[str, str]:
     """What MLflow's client is told to reach a stack's server; empty where the stack has none.
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from infra.release import file_digest
+from infra.tracking import is_server
 from pipelines import apart
 
 KEPT = "mldelivery.kept-snapshot"
@@ -18,14 +19,9 @@ KEPT = "mldelivery.kept-snapshot"
 FOLDER = "snapshot"
 
 
-def is_shared(uri: str) -> bool:
-    """Whether MLflow is a server, which other checkouts reach too, and not a store's own database."""
-    return uri.startswith(("http://", "https://"))
-
-
 def keep(client: Any, uri: str, experiment: str, run: str, path: Path, digest: str) -> None:
     """Keep a snapshot, and what is said of it, with a run, unless another run keeps the same one. Raises what MLflow's client raises."""
-    if not is_shared(uri) or _keeper(client, experiment, digest) is not None:
+    if not is_server(uri) or _keeper(client, experiment, digest) is not None:
         return
     for each in (path, path.with_suffix(".json")):
         if each.is_file():
@@ -35,7 +31,7 @@ def keep(client: Any, uri: str, experiment: str, run: str, path: Path, digest: s
 
 def fetch(uri: str, model: str, digest: str, into: Path) -> tuple[list[Path], str]:
     """Bring a snapshot, and what is said of it, into a folder, its content checked; else nothing, and why not. Raises OSError."""
-    if not is_shared(uri):
+    if not is_server(uri):
         return [], "MLflow is no server here that could have kept it"
     for name, value in apart.QUIET.items():
         os.environ.setdefault(name, value)

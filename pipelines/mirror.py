@@ -21,7 +21,7 @@ from typing import Any
 from infra.config import StackConfig, file_name
 from infra.errors import DeliveryError, PlatformError
 from infra.release import file_digest, load, record_path
-from infra.tracking import client_environment
+from infra.tracking import client_environment, is_server
 from pipelines.store import write_whole
 
 TIMEOUT_SECONDS = 3.0
@@ -43,7 +43,7 @@ def mirror(root: Path, stack: str, config: StackConfig) -> None:
     Where a stack tracks in its store alone, without a server, there is nobody to tell.
     """
     url = _url(config)
-    if not url.startswith(("http://", "https://")):
+    if not is_server(url):
         return
     noted = root / ".local" / "mirrored" / f"{stack}.json"
     try:
