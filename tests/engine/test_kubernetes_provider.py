@@ -344,6 +344,9 @@ k8s.apiextensions.CustomResource("thing", api_version="test.example.com/v1", kin
     limited = body.replace('"pulumi.com/waitFor"', '"pulumi.com/timeoutSeconds": "2", "pulumi.com/waitFor"')
     project.program(limited.replace('"weight": 0', '"weight": 1').replace("}=red", "}=blue"))
     assert "timed out after 2 s waiting to be ready: .spec.color is red, not blue" in project.fails()
+    # The limit holds for a deletion too, and the garbage collector learns of a new kind only at its next look, every 30 s.
+    project.program(body)
+    project.up()
     project.ok("destroy", "--yes", "--skip-preview")
     assert cluster.get("crd")["items"] == []
 
