@@ -16,6 +16,7 @@ from infra.ladder import served_path
 from infra.records import asked_for, checked, records_in_use
 from infra.release import Release, numbers
 from pipelines import tracking
+from pipelines.cluster import gone_for_good, refreshing
 from pipelines.engine import Ended, Engine
 from pipelines.mirror import mirror
 from pipelines.number import replace_champion
@@ -30,9 +31,10 @@ def up(root: Path, stack: str, *, quiet: bool = False) -> Ended:
     engine.ensure_stack()
     for line in recover(engine):
         print(f"recovered: {line}")
+    flags = (*refreshing(engine, config), *(["--suppress-outputs"] if quiet else []))
     prepare(root, stack, config)
     # A return waits for no rule: what it brings back has served before.
-    ended = engine.run("up", "--yes", "--skip-preview", *(["--suppress-outputs"] if quiet else []), is_policed=False if quiet else None)
+    ended = engine.run("up", "--yes", "--skip-preview", *flags, is_policed=False if quiet else None)
     if ended.code:
         raise PlatformError(f"the update of {stack} failed: {ended.reason}", act=_next_act(ended, stack))
     record_served(root, stack, config)
@@ -42,12 +44,12 @@ def up(root: Path, stack: str, *, quiet: bool = False) -> Ended:
 
 def preview(root: Path, stack: str, *, is_policed: bool | None = None) -> Ended:
     """Show what ``up`` would change: the evidence beside the number. Changes nothing. For ``is_policed`` see ``Engine.run``."""
-    load(root, stack)
+    config = load(root, stack)
     engine = Engine(root, stack)
     engine.ensure_stack()
     for line in recover(engine):
         print(f"recovered: {line}")
-    ended = engine.run("preview", "--diff", "--suppress-outputs", is_policed=is_policed)
+    ended = engine.run("preview", "--diff", "--suppress-outputs", *refreshing(engine, config), is_policed=is_policed)
     if ended.code:
         raise PlatformError(f"the preview of {stack} failed: {ended.reason}", act=_next_act(ended, stack))
     return ended
@@ -62,7 +64,7 @@ def down(root: Path, stack: str) -> None:
     recover(engine)
     ended = engine.run("destroy", "--yes", "--skip-preview")
     if ended.code:
-        raise PlatformError(f"{stack} could not be taken down: {ended.reason}", act=f"make down STACK={stack}")
+        raise PlatformError(f"{stack} could not be taken down: {ended.reason}", act=gone_for_good(ended.reason, stack))
 
 
 def promote(root: Path, stack: str, model: str, number: int, *, commit: bool) -> None:
@@ -232,7 +234,9 @@ def _check_not_challenger(config: StackConfig, stack: str, model: str, number: i
 
 
 def _next_act(ended: Ended, stack: str) -> str:
-    if "mldelivery" in ended.reason or "do:" in ended.reason:
+    if "do:" in ended.reason:
+        return ""
+    if "mldelivery" in ended.reason:
         return "as the message above says"
     return f"make status STACK={stack}; make logs STACK={stack}; then run the same command again"
 

@@ -42,6 +42,7 @@ REPLICA_SET = Kind("apps/v1", "replicasets")
 POD = Kind("v1", "pods")
 CONFIG_MAP = Kind("v1", "configmaps")
 JOB = Kind("batch/v1", "jobs")
+NAMESPACE = Kind("v1", "namespaces")
 CRD = Kind("apiextensions.k8s.io/v1", "customresourcedefinitions")
 ACCESS_REVIEW = Kind("authorization.k8s.io/v1", "selfsubjectaccessreviews")
 
@@ -177,11 +178,13 @@ def connect(kubeconfig: str | None, context: str | None) -> Cluster:
         load = kubernetes.config.load_kube_config_from_dict if content else kubernetes.config.load_kube_config
         load(content or path, context, client_configuration=configuration, persist_config=False)  # type: ignore[no-untyped-call]
     except (kubernetes.config.ConfigException, yaml.YAMLError, OSError, ValueError, TypeError, KeyError) as error:
+        known = _contexts(path)
+        is_unknown = context is not None and known and context not in known
         raise PlatformError(
-            f"cannot be used: {_plain(error)}",
+            "there is no such context" if is_unknown else f"cannot be used: {_plain(error)}",
             where=f"kubeconfig {shown}",
             got=context or "its current context",
-            allowed=_contexts(path) or "a kubeconfig with a current context",
+            allowed=", ".join(known) or "a kubeconfig with a current context",
             act="set kubernetes.kubeconfig and kubernetes.context in the stack's file",
         ) from None
     return Cluster(kubernetes.client.ApiClient(configuration), f"context {context or 'current'} of {shown} ({configuration.host})")
@@ -192,15 +195,15 @@ def is_content(kubeconfig: str) -> bool:
     return kubeconfig.startswith("{")
 
 
-def _contexts(path: str | None) -> str:
+def _contexts(path: str | None) -> list[str]:
     import kubernetes.config
     import yaml
 
     try:
         found, _ = kubernetes.config.list_kube_config_contexts(path)  # type: ignore[no-untyped-call]
     except (kubernetes.config.ConfigException, yaml.YAMLError, OSError, ValueError, TypeError, KeyError, AttributeError):
-        return ""
-    return ", ".join(sorted(str(entry["name"]) for entry in found))
+        return []
+    return sorted(str(entry["name"]) for entry in found)
 
 
 def _path(kind: Kind, namespace: str | None, name: str = "") -> str:

@@ -5,81 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import pulumi
-from pulumi.dynamic import CheckResult, CreateResult, DiffResult, Resource, ResourceProvider, UpdateResult
+from pulumi.dynamic import CheckResult, CreateResult, DiffResult, ReadResult, Resource, ResourceProvider, UpdateResult
 
 from infra.driver import say
 from infra.errors import PlatformError
 from infra.kubernetes import ledger
-from infra.kubernetes.api import CONFIG_MAP, CRD, JOB, POD, REPLICA_SET, ROLLOUT, Cluster, Kind, Object, connect, is_content
+from infra.kubernetes.api import REPLICA_SET, ROLLOUT, Cluster, Object, connect, is_content
 from infra.kubernetes.labels import Names, selector
+from infra.kubernetes.needs import check_cluster
 from infra.kubernetes.words import release_hash, release_of
-
-NEEDED_KINDS = {
-    "argoproj.io/v1alpha1": ({"rollouts", "analysisruns", "analysistemplates"}, "Argo Rollouts", "1.8"),
-    "traefik.io/v1alpha1": ({"ingressroutes", "traefikservices", "middlewares"}, "Traefik", "3.0"),
-}
-"""Custom resources that a model's objects are made of, what brings them, and since which version."""
-
-NEEDED_FIELDS = ("rollbackWindow", "progressDeadlineAbort", "analysis", "strategy")
-"""Fields of a Rollout's spec that an older CRD would drop in silence."""
-
-NEEDED_RIGHTS: tuple[tuple[str, Kind, str], ...] = (
-    ("create", ROLLOUT, ""),
-    ("patch", ROLLOUT, ""),
-    ("patch", ROLLOUT, "status"),
-    ("delete", REPLICA_SET, ""),
-    ("list", POD, ""),
-    ("get", POD, "log"),
-    ("create", JOB, ""),
-    ("patch", CONFIG_MAP, ""),
-)
-
-
-def check_cluster(cluster: Cluster, namespace: str, *, has_platform: bool = True) -> None:
-    """Refuse a cluster that cannot run a Rollout of ours, or a user who may not. Raises PlatformError with the first that is missing."""
-    if has_platform:
-        _check_kinds(cluster)
-        _check_fields(cluster)
-    for verb, kind, part in NEEDED_RIGHTS:
-        if not cluster.may(verb, kind, namespace, part=part):
-            raise PlatformError(
-                f"this user is not allowed to {verb} {kind.plural}{'/' + part if part else ''} in namespace {namespace}",
-                where=cluster.where,
-                allowed="a user who may "
-                + ", ".join(f"{verb} {kind.plural}{'/' + part if part else ''}" for verb, kind, part in NEEDED_RIGHTS),
-                act="choose another context (kubernetes.context), or ask the cluster's owner for the rights",
-            )
-
-
-def _check_kinds(cluster: Cluster) -> None:
-    for version, (kinds, product, least) in NEEDED_KINDS.items():
-        missing = sorted(kinds - cluster.kinds(version))
-        if missing:
-            raise PlatformError(
-                f"{product} is missing in the cluster, or too old: it knows no {', '.join(missing)} in {version}",
-                where=cluster.where,
-                allowed=f"{product} {least} or later with its CRDs",
-                act=f"install {product} ('on your own cluster' in the README), or make a cluster of one's own: make cluster",
-            )
-
-
-def _check_fields(cluster: Cluster) -> None:
-    try:
-        found = cluster.get(CRD, "rollouts.argoproj.io")
-    except PlatformError:
-        # Not everybody may read definitions; an old one shows when the Rollout is made.
-        return
-    versions = (found or {}).get("spec", {}).get("versions") or ()
-    for version in versions:
-        spec = version.get("schema", {}).get("openAPIV3Schema", {}).get("properties", {}).get("spec", {})
-        missing = [field for field in NEEDED_FIELDS if field not in (spec.get("properties") or {})]
-        if version.get("name") == "v1alpha1" and spec.get("properties") and missing:
-            raise PlatformError(
-                f"the CRDs of Argo Rollouts are too old: a Rollout has no {', '.join(missing)}",
-                where=cluster.where,
-                allowed="Argo Rollouts 1.8 or later",
-                act="update Argo Rollouts and its CRDs",
-            )
 
 
 def clear_unproven(cluster: Cluster, namespace: str, names: Names, *, window: int) -> list[int]:
@@ -119,6 +53,19 @@ def forget_old_weights(cluster: Cluster, namespace: str, names: Names) -> None:
         cluster.patch(ROLLOUT, names.rollout, namespace, {"status": {"canary": {"weights": None}}}, part="status")
 
 
+def read(id_: str, props: dict[str, Any], where: dict[str, Any]) -> ReadResult:
+    """What a refresh learns: a guard or watch goes with its Rollout, so that the next update begins as a model's first.
+
+    ``where`` holds kubeconfig, context and namespace. A cluster that can't be asked says nothing.
+    """
+    try:
+        found = connect(where.get("kubeconfig"), where.get("context")).get(ROLLOUT, _names(props).rollout, where["namespace"])
+    except PlatformError as error:
+        print(f"warning: whether {props['model']} has a Rollout is unknown: {error}", flush=True)
+        return ReadResult(id_, props)
+    return ReadResult(id_ if found is not None else "", props)
+
+
 def owned(objects: list[Object], owner: Object) -> list[Object]:
     """Those of the objects that belong to this very owner, not to one of the same labels."""
     uid = owner["metadata"]["uid"]
@@ -150,6 +97,9 @@ class RolloutGuardProvider(ResourceProvider):
         self._run(news)
         return UpdateResult(news)
 
+    def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
+        return read(id_, props, props)
+
     def _run(self, props: dict[str, Any]) -> None:
         cluster = connect(props.get("kubeconfig"), props.get("context"))
         check_cluster(cluster, props["namespace"])
@@ -167,4 +117,4 @@ class RolloutGuard(Resource, module="mldelivery", name="RolloutGuard"):
 
 
 def _names(props: dict[str, Any]) -> Names:
-    return Names(props["model"], props.get("role", "champion"))
+    return Names(props["model"], props.get("role") or "champion")

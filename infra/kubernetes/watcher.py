@@ -12,13 +12,13 @@ import time
 from typing import Any
 
 import pulumi
-from pulumi.dynamic import CreateResult, DiffResult, Resource, ResourceProvider, UpdateResult
+from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, ResourceProvider, UpdateResult
 
 from infra.driver import attend, engine_process, is_interrupted, now, say
 from infra.errors import PlatformError, RolloutAborted
 from infra.kubernetes import ledger
 from infra.kubernetes.api import ANALYSIS_RUN, ANALYSIS_TEMPLATE, JOB, POD, REPLICA_SET, ROLLOUT, Cluster, Object, Unreachable, connect
-from infra.kubernetes.guard import clear_unproven, forget_old_weights, owned
+from infra.kubernetes.guard import clear_unproven, forget_old_weights, owned, read
 from infra.kubernetes.labels import CONTAINER, RELEASE, Names, selector
 from infra.kubernetes.words import (
     HASH,
@@ -78,6 +78,9 @@ class RolloutWatchProvider(ResourceProvider):
         if olds.get("champion") != news.get("champion") or olds.get("wiring") != news.get("wiring") or not is_settled(news):
             _Watching(news, before=_number(olds.get("champion"))).run()
         return UpdateResult(news)
+
+    def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
+        return read(id_, props, props["wiring"])
 
     def delete(self, _id: str, props: dict[str, Any]) -> None:
         wiring = props["wiring"]

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from tests import faulty, invariants
-from tests.clustered import CLUSTER, ClusterStack
+from tests.clustered import CLUSTER, ClusterStack, clustered
 from tests.laptop import FAST, wait_until
 
 pytestmark = pytest.mark.timeout(400)
@@ -85,7 +85,7 @@ def anothers_signature(town: ClusterStack) -> None:
     ("break_it", "words"),
     [
         (no_kubeconfig, "no/such/file"),
-        (wrong_context, "context 'elsewhere' does not exist"),
+        (wrong_context, "there is no such context\n  got:     'elsewhere'\n  allowed: mldelivery"),
         (nobody_there, "127.0.0.1:9"),
         (no_image, "make up STACK=cluster makes it; so does: python -m pipelines image iris 90 --stack cluster"),
         (no_signature, "is not signed"),
@@ -97,6 +97,24 @@ def test_what_cannot_be_right_is_refused_at_preview(town: ClusterStack, break_it
     out = town.refused("preview", "--stack", town.stack)
     assert words in out and "do: " in out, out
     invariants.only_one_answers(town, 1)
+
+
+def test_a_first_update_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    with clustered(tmp_path) as other:
+        other.champion(1, rollout=FAST)
+        wrong_context(other)
+        out = other.refused("up", "--stack", other.stack)
+        assert "elsewhere" in out and "do: " in out and "Updating" not in out, out
+        assert not (other.store / "releases").exists(), "a release was made for a cluster that is not there"
+
+
+def test_what_somebody_deleted_is_made_again_by_the_same_command(served: ClusterStack) -> None:
+    before = invariants.records(served)
+    served.kubectl("delete", "namespace", served.namespace, "--wait=true")
+    out = served.ok("preview", "--stack", served.stack)
+    assert "has no iris any more" in out and "Rollout: (create)" in out, out
+    assert "none -> 1 | 1/2 golden replay | pass" in served.up()
+    invariants.check(served, champion=1, load=None, between={1}, before=before, reconcile=False)
 
 
 def test_a_quota_that_leaves_no_room_is_named_and_nothing_moves(served: ClusterStack) -> None:

@@ -23,8 +23,9 @@ from infra.config import ClusterGatewayConfig, ResourcesConfig
 from infra.errors import PlatformError, RolloutAborted
 from infra.kubernetes import analysis, gateway, ledger, manifests
 from infra.kubernetes.api import REPLICA_SET, ROLLOUT, Cluster, Kind, Object, connect
-from infra.kubernetes.guard import RolloutGuardProvider, check_cluster
+from infra.kubernetes.guard import RolloutGuardProvider
 from infra.kubernetes.labels import Names, image, selector
+from infra.kubernetes.needs import check_cluster
 from infra.kubernetes.watcher import RolloutWatchProvider, is_settled
 from infra.kubernetes.words import release_of
 from infra.release import Release, load
@@ -338,6 +339,6 @@ def test_the_cluster_of_these_tests_is_fit(place: Place) -> None:
 def test_where_to_look_for_a_cluster_is_said() -> None:
     with pytest.raises(PlatformError, match=r"there is no such kubeconfig"):
         connect("nowhere/kubeconfig", None)
-    with pytest.raises(PlatformError, match=r"kubeconfig .*kubeconfig: cannot be used") as raised:
+    with pytest.raises(PlatformError, match=r"kubeconfig .*kubeconfig: there is no such context") as raised:
         connect(str(CLUSTER / "kubeconfig"), "elsewhere")
     assert "mldelivery" in str(raised.value)
