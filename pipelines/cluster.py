@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from infra.config import StackConfig
 from pipelines.engine import Engine
 
@@ -9,9 +11,10 @@ ROLLOUT_TYPE = "kubernetes:argoproj.io/v1alpha1:Rollout"
 
 
 def refreshing(engine: Engine, config: StackConfig) -> tuple[str, ...]:
-    """Flags for the engine: it asks first what stands where a Rollout of the state is gone, with its namespace or its whole cluster.
+    """Flags for the engine: it asks first what stands where somebody else deleted a Rollout of the state, or gave it another release.
 
-    Raises PlatformError where the cluster can't be reached, or before a stack's first update can't run what the stack would make.
+    By the state alone it would see nothing to do. Raises PlatformError where the cluster can't be reached, or where it can't run, before a
+    stack's first update, what the stack would make.
     """
     if config.target != "kubernetes" or config.kubernetes is None:
         return ()
@@ -20,15 +23,38 @@ def refreshing(engine: Engine, config: StackConfig) -> tuple[str, ...]:
 
     kubernetes = config.kubernetes
     cluster = connect(kubernetes.kubeconfig, kubernetes.context)
-    known = [found["outputs"]["metadata"] for found in engine.state().get("resources") or [] if found["type"] == ROLLOUT_TYPE]
+    known = [found["outputs"] for found in engine.state().get("resources") or [] if found["type"] == ROLLOUT_TYPE]
     if not known:
         check_cluster(cluster, kubernetes.namespace, has_platform=kubernetes.platform == "existing")
         return ()
-    gone = [each["name"] for each in known if cluster.get(ROLLOUT, each["name"], each["namespace"]) is None]
-    if not gone:
-        return ()
-    print(f"{cluster.where} has no {', '.join(gone)} any more: what stands there is looked at first", flush=True)
-    return ("--refresh",)
+    wanted = _wanted(config)
+    news = [
+        _news(each, cluster.get(ROLLOUT, each["metadata"]["name"], each["metadata"]["namespace"]), wanted.get(each["metadata"]["name"]))
+        for each in known
+    ]
+    for words in filter(None, news):
+        print(f"{cluster.where}: {words}", flush=True)
+    return ("--refresh",) if any(news) else ()
+
+
+def _wanted(config: StackConfig) -> dict[str, int | None]:
+    """The release that each Rollout has by the stack's file."""
+    from infra.kubernetes.labels import Names
+
+    champions = {Names(name).rollout: model.champion for name, model in config.models.items()}
+    challengers = {Names(name, "challenger").rollout: model.challenger.release for name, model in config.models.items() if model.challenger}
+    return {**champions, **challengers}
+
+
+def _news(known: dict[str, Any], live: dict[str, Any] | None, wanted: int | None) -> str:
+    """What somebody else did to a Rollout; empty where it is as the state says, or where an update changes it anyway."""
+    from infra.kubernetes.words import release_of
+
+    name = known["metadata"]["name"]
+    if live is None:
+        return f"the Rollout {name} is not there any more"
+    before, now = release_of(known["spec"]["template"]), release_of(live["spec"]["template"])
+    return f"somebody else gave the Rollout {name} release {now}, not {before}" if before == wanted != now else ""
 
 
 def gone_for_good(reason: str, stack: str) -> str:

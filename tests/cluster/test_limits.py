@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -112,9 +113,28 @@ def test_what_somebody_deleted_is_made_again_by_the_same_command(served: Cluster
     before = invariants.records(served)
     served.kubectl("delete", "namespace", served.namespace, "--wait=true")
     out = served.ok("preview", "--stack", served.stack)
-    assert "has no iris any more" in out and "Rollout: (create)" in out, out
+    assert "the Rollout iris is not there any more" in out and "Rollout: (create)" in out, out
     assert "none -> 1 | 1/2 golden replay | pass" in served.up()
     invariants.check(served, champion=1, load=None, between={1}, before=before, reconcile=False)
+
+
+def test_a_release_that_somebody_went_back_to_by_hand_is_told_and_put_right(served: ClusterStack, tmp_path: Path) -> None:
+    served.make_release(96)
+    before = invariants.records(served)
+    served.up()
+    old = json.loads(served.kubectl("get", "rollout.argoproj.io", "iris", "--output=json"))
+    served.ok("promote", "iris", "96", "--stack", served.stack)
+    live = json.loads(served.kubectl("get", "rollout.argoproj.io", "iris", "--output=json"))
+    live["spec"]["template"] = old["spec"]["template"]
+    (tmp_path / "rollout.json").write_text(json.dumps(live), encoding="utf-8")
+    served.kubectl("replace", f"--filename={tmp_path / 'rollout.json'}")
+    wait_until(lambda: served.ask(served.golden(1)[0]["request"])[1].get("x-release") == "1", seconds=60, what="1 answers again")
+    out = served.ok("preview", "--stack", served.stack)
+    assert "somebody else gave the Rollout iris release 1, not 96" in out and 'mldelivery/release: "1" => "96"' in out, out
+    out = served.up()
+    assert "96 answers everything; 1 retires" in out, out
+    invariants.check(served, champion=96, load=None, between={96}, before=before, reconcile=False)
+    served.ok("promote", "iris", "1", "--stack", served.stack)
 
 
 def test_a_quota_that_leaves_no_room_is_named_and_nothing_moves(served: ClusterStack) -> None:

@@ -17,16 +17,22 @@ from toolchain import ROOT
 
 
 class Table:
-    """A cluster with these Rollouts, by namespace and name."""
+    """A cluster with these Rollouts in one namespace, and the release of each."""
 
     where = "context test"
 
-    def __init__(self, *rollouts: tuple[str, str]) -> None:
+    def __init__(self, **rollouts: int) -> None:
         self.rollouts = rollouts
 
     def get(self, kind: api.Kind, name: str, namespace: str | None = None) -> dict[str, Any] | None:
         assert kind is api.ROLLOUT
-        return {} if (namespace, name) in self.rollouts else None
+        return rollout(name, self.rollouts[name]) if namespace == "mldelivery" and name in self.rollouts else None
+
+
+def rollout(name: str, release: int) -> dict[str, Any]:
+    """As much of a Rollout as is looked at."""
+    template = {"metadata": {"labels": {"mldelivery/release": str(release)}}}
+    return {"metadata": {"name": name, "namespace": "mldelivery"}, "spec": {"template": template}}
 
 
 @pytest.fixture
@@ -39,13 +45,12 @@ def engine(tmp_path: Path) -> Engine:
     return Engine(tmp_path, "cluster")
 
 
-def knows(engine: Engine, *rollouts: tuple[str, str]) -> None:
+def knows(engine: Engine, **rollouts: int) -> None:
     assert engine.state_file is not None
     engine.state_file.parent.mkdir(parents=True)
     resources: list[dict[str, Any]] = [{"type": "pulumi:pulumi:Stack"}]
-    for namespace, name in rollouts:
-        metadata = {"name": name, "namespace": namespace}
-        resources.append({"type": "kubernetes:argoproj.io/v1alpha1:Rollout", "outputs": {"metadata": metadata}})
+    for name, release in rollouts.items():
+        resources.append({"type": "kubernetes:argoproj.io/v1alpha1:Rollout", "outputs": rollout(name, release)})
     engine.state_file.write_text(json.dumps({"checkpoint": {"latest": {"resources": resources}}}), encoding="utf-8")
 
 
@@ -56,18 +61,36 @@ def reached(monkeypatch: pytest.MonkeyPatch, cluster: Table) -> None:
 def test_a_cluster_that_holds_what_the_state_says_is_not_asked_again(
     engine: Engine, stack: StackConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    knows(engine, ("mldelivery", "iris"))
-    reached(monkeypatch, Table(("mldelivery", "iris")))
+    knows(engine, iris=1)
+    reached(monkeypatch, Table(iris=1))
     assert refreshing(engine, stack) == ()
 
 
 def test_a_rollout_that_is_gone_makes_the_engine_look_first(
     engine: Engine, stack: StackConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    knows(engine, ("mldelivery", "iris"), ("mldelivery", "wine"))
-    reached(monkeypatch, Table(("mldelivery", "wine"), ("elsewhere", "iris")))
+    knows(engine, iris=1, wine=1)
+    reached(monkeypatch, Table(wine=1))
     assert refreshing(engine, stack) == ("--refresh",)
-    assert "context test has no iris any more" in capsys.readouterr().out
+    assert capsys.readouterr().out == "context test: the Rollout iris is not there any more\n"
+
+
+def test_a_rollout_that_somebody_gave_another_release_makes_the_engine_look_first(
+    engine: Engine, stack: StackConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    knows(engine, iris=1)
+    reached(monkeypatch, Table(iris=2))
+    assert refreshing(engine, stack) == ("--refresh",)
+    assert capsys.readouterr().out == "context test: somebody else gave the Rollout iris release 2, not 1\n"
+
+
+def test_a_rollout_that_a_killed_update_has_changed_already_is_no_news(
+    engine: Engine, stack: StackConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    knows(engine, iris=4)
+    reached(monkeypatch, Table(iris=1))
+    assert stack.models["iris"].champion == 1
+    assert refreshing(engine, stack) == ()
 
 
 def test_before_a_first_update_the_cluster_must_be_fit(engine: Engine, stack: StackConfig, monkeypatch: pytest.MonkeyPatch) -> None:
