@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from infra.config import StackConfig
+from infra.errors import PlatformError
 from pipelines.engine import Engine
+from pipelines.kubeconfig import ensure_kubeconfig
+
+if TYPE_CHECKING:
+    from infra.kubernetes.api import Cluster
 
 ROLLOUT_TYPE = "kubernetes:argoproj.io/v1alpha1:Rollout"
 
@@ -13,28 +19,41 @@ ROLLOUT_TYPE = "kubernetes:argoproj.io/v1alpha1:Rollout"
 def refreshing(engine: Engine, config: StackConfig) -> tuple[str, ...]:
     """Flags for the engine: it asks first what stands where somebody else deleted a Rollout of the state, or gave it another release.
 
-    By the state alone it would see nothing to do. Raises PlatformError where the cluster can't be reached, or where it can't run, before a
-    stack's first update, what the stack would make.
+    By the state alone it would see nothing to do. Raises PlatformError where a cluster of one's own can't be reached or, before a stack's
+    first update, can't run what the stack would make. An environment's cluster may be closed to whoever previews: that is said.
     """
-    if config.target != "kubernetes" or config.kubernetes is None:
+    kubernetes = config.kubernetes
+    if kubernetes is None:
         return ()
-    from infra.kubernetes.api import ROLLOUT, connect
+    from infra.kubernetes.api import connect
     from infra.kubernetes.needs import check_cluster
 
-    kubernetes = config.kubernetes
-    cluster = connect(kubernetes.kubeconfig, kubernetes.context)
     known = [found["outputs"] for found in engine.state().get("resources") or [] if found["type"] == ROLLOUT_TYPE]
+    if config.target == "eks":
+        if not known:
+            return ()
+        try:
+            ensure_kubeconfig(engine.root, config)
+            return _flags(connect(kubernetes.kubeconfig, kubernetes.context), known, _wanted(config))
+        except PlatformError as error:
+            print(f"warning: whether {engine.stack}'s own cluster is as the state says is unknown: {error}", flush=True)
+            return ()
+    cluster = connect(kubernetes.kubeconfig, kubernetes.context)
     if not known:
         check_cluster(cluster, kubernetes.namespace, has_platform=kubernetes.platform == "existing")
-        return ()
-    wanted = _wanted(config)
-    news = [
-        _news(each, cluster.get(ROLLOUT, each["metadata"]["name"], each["metadata"]["namespace"]), wanted.get(each["metadata"]["name"]))
-        for each in known
-    ]
-    for words in filter(None, news):
-        print(f"{cluster.where}: {words}", flush=True)
-    return ("--refresh",) if any(news) else ()
+    return _flags(cluster, known, _wanted(config))
+
+
+def _flags(cluster: Cluster, known: list[dict[str, Any]], wanted: Mapping[str, int | None]) -> tuple[str, ...]:
+    from infra.kubernetes.api import ROLLOUT
+
+    told = False
+    for each in known:
+        name, namespace = each["metadata"]["name"], each["metadata"]["namespace"]
+        if words := _news(each, cluster.get(ROLLOUT, name, namespace), wanted.get(name)):
+            print(f"{cluster.where}: {words}", flush=True)
+            told = True
+    return ("--refresh",) if told else ()
 
 
 def _wanted(config: StackConfig) -> dict[str, int | None]:

@@ -105,6 +105,17 @@ def test_before_a_first_update_the_cluster_must_be_fit(engine: Engine, stack: St
         refreshing(engine, stack)
 
 
+def test_an_environments_cluster_may_be_closed_to_whoever_previews(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dev = load(ROOT, "dev")
+    assert refreshing(engine, dev) == () and not capsys.readouterr().out, "nothing stands there yet"
+    knows(engine, iris=1)
+    monkeypatch.setenv("PATH", "")
+    assert refreshing(engine, dev) == ()
+    assert "warning: whether cluster's own cluster is as the state says is unknown: aws is not on PATH" in capsys.readouterr().out
+
+
 def test_a_laptop_asks_no_cluster(tmp_path: Path) -> None:
     assert refreshing(Engine(tmp_path, "local"), load(ROOT, "local")) == ()
 
