@@ -37,6 +37,8 @@ START_SECONDS = 180
 """MLflow imports for half a minute where it gets half a core."""
 UPDATE_TIMEOUT = "6m"
 CA_FOLDER = "/etc/database"
+POD_IDENTITY_AGENT = {"to": [{"ipBlock": {"cidr": "169.254.170.23/32"}}], "ports": [{"protocol": "TCP", "port": 80}]}
+"""Where EKS Pod Identity hands a pod the rights of its service account: an address of the node, which a default deny closes as well."""
 
 MIGRATE = f"""\
 import subprocess, sys
@@ -98,6 +100,7 @@ def network_policies(tracking: TrackingConfig, platform: str) -> list[Manifest]:
             {"to": _anywhere(), "ports": names},
             {"to": _towards(database.host), "ports": [_tcp(database.port)]},
             {"to": _towards(store.hostname or ""), "ports": [_tcp(port)]},
+            *([POD_IDENTITY_AGENT] if tracking.artifacts.secret is None else []),
         ],
     }
     return [

@@ -148,6 +148,14 @@ def test_only_the_gateway_reaches_it_and_it_only_what_it_needs() -> None:
     assert aws["spec"]["egress"][2]["ports"] == [{"protocol": "TCP", "port": 443}]
 
 
+def test_a_server_without_a_secret_for_its_store_reaches_the_agent_that_hands_out_its_rights() -> None:
+    _, policy = tracking.network_policies(config(artifacts={"bucket": "runs"}), "charts")
+    agent = {"to": [{"ipBlock": {"cidr": "169.254.170.23/32"}}], "ports": [{"protocol": "TCP", "port": 80}]}
+    assert agent in policy["spec"]["egress"]
+    _, policy = tracking.network_policies(config(), "charts")
+    assert agent not in policy["spec"]["egress"]
+
+
 def test_it_is_one_component_in_a_namespace_of_its_own(recorded: Recorded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / ".local" / IMAGE).parent.mkdir(parents=True)
     (tmp_path / ".local" / IMAGE).write_text(f"{MADE}\n")
