@@ -18,7 +18,7 @@ from infra.aws_config import AwsConfig
 from infra.config_section import Section as _Section
 from infra.errors import ConfigError
 from infra.release import MODEL_NAME
-from infra.rollout import Insufficient, Policy, Slo, Strategy
+from infra.rollout import NODE_SECONDS, Insufficient, Policy, Slo, Strategy
 
 PROJECT = "mldelivery"
 """The Pulumi project; its config keys are ``mldelivery:<key>``."""
@@ -261,6 +261,12 @@ class KubernetesConfig(_Section):
     )
     prometheus: Url = Field(description="Where Argo Rollouts reaches the Prometheus that scrapes the gateway.")
     scrape_seconds: float = Field(1, gt=0, le=300, description="How often that Prometheus scrapes the gateway.")
+    node_seconds: int = Field(
+        NODE_SECONDS,
+        ge=10,
+        le=1_800,
+        description="How long a pod may wait for a node and its image, before `ready-seconds`; 300 on AWS, which starts nodes for pods.",
+    )
     public_key: str | None = Field(
         None,
         description="Path from the root of the public key that releases must be signed with; without one none is asked for.",
@@ -330,6 +336,10 @@ def parse(values: Mapping[str, Any], *, file: str) -> StackConfig:
         raise _first_problem(error, file) from None
 
 
+AWS_NODE_SECONDS = 300
+"""A machine is asked for, starts, joins the cluster and pulls an image of some hundred MB: one or two minutes, seldom more."""
+
+
 def _on_aws(values: Mapping[str, Any]) -> Any:
     """The section ``kubernetes`` of an environment on AWS: what it says itself, and for all else what the environment makes.
 
@@ -349,6 +359,7 @@ def _on_aws(values: Mapping[str, Any]) -> Any:
         "platform": "charts",
         "registry": aws.registry_url,
         "prometheus": f"http://prometheus-server.{platform}",
+        "node-seconds": AWS_NODE_SECONDS,
         "gateway": {"url": f"https://{aws.gateway.host}", "internal-url": f"http://traefik-internal.{platform}:8082"},
     }
     return {**made, **(given or {})}

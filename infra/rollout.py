@@ -15,6 +15,9 @@ Insufficient = Literal["probe", "hold", "abort"]
 Verdict = Literal["pass", "fail", "not enough evidence"]
 Outcome = Literal["running", "done", "aborted"]
 
+NODE_SECONDS = 30
+"""How long a cluster's pod waits for its place and its image where all nodes are there already."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Slo:

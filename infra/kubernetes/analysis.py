@@ -13,19 +13,19 @@ from typing import Any
 
 from infra.kubernetes.labels import HTTP_PORT, MARK_PORT, PROBE_PORT, SERVICE_ACCOUNT, Names, job_labels, labels
 from infra.kubernetes.security import CONTAINER_SECURITY, POD_SECURITY, scratch, scratch_mount
-from infra.rollout import Policy, Stage
+from infra.rollout import NODE_SECONDS, Policy, Stage
 
 Manifest = dict[str, Any]
 
 MEASURED = ("requests", "errors", "probes", "probe_errors", "p99_ms")
 """What a measurement of a stage holds, in this order: ``infra.rollout.Sample``, with 0 for no latency."""
 
-GOLDEN_SECONDS = 120
-"""A golden replay that takes longer has failed; its pod's start and the image's pull are in it."""
+GOLDEN_SECONDS = 90
+"""A golden replay that takes longer has failed; what its pod waits for a node and its image (``node_seconds``) comes before."""
 ROUTED_SECONDS = 15
 """So long a Service may lead to nobody, or to the pods before, after the new ones are ready: nodes learn of it one by one."""
-PROBE_SECONDS = 60
-"""The same for the probes of a stage, whose image is there already."""
+PROBE_SECONDS = 30
+"""The same for the probes of a stage."""
 MARK_SECONDS = 1
 """The mark's own time: what comes later than this would be counted before it."""
 LOOKS = 500
@@ -46,6 +46,7 @@ class Watch:
     prometheus: str
     internal_url: str
     scrape_seconds: float = 1
+    node_seconds: float = NODE_SECONDS
 
 
 def probe_url(internal_url: str, namespace: str, model: str) -> str:
@@ -63,10 +64,10 @@ def counted(namespace: str, service: str, port: int) -> str:
     return f"{namespace}-{service}-{port}@kubernetescrd"
 
 
-def golden(names: Names, namespace: str) -> Manifest:
+def golden(names: Names, namespace: str, *, node_seconds: float = NODE_SECONDS) -> Manifest:
     """AnalysisTemplate of the golden replay against the pods under test, from the release's own image."""
     command = ["python", "-m", "serving.replay", "--url", f"http://{names.canary}", "--golden", "release/golden.jsonl"]
-    job = replay_job(names, "golden", [*command, "--release", "{{args.release}}"], seconds=GOLDEN_SECONDS)
+    job = replay_job(names, "golden", [*command, "--release", "{{args.release}}"], seconds=math.ceil(GOLDEN_SECONDS + node_seconds))
     return _template(names, names.golden, namespace, ["release", "image"], [_job_metric("golden", job)])
 
 
@@ -130,11 +131,11 @@ def traffic(watch: Watch) -> Manifest:
     return _template(watch.names, watch.names.traffic, watch.namespace, arguments, metrics)
 
 
-def stage_arguments(policy: Policy, stage: Stage, *, scrape_seconds: float = 1) -> dict[str, str]:
+def stage_arguments(policy: Policy, stage: Stage, *, scrape_seconds: float = 1, node_seconds: float = NODE_SECONDS) -> dict[str, str]:
     """What distinguishes one watched stage from another, as an AnalysisRun's arguments: its words, and times in Argo's notation."""
     # Argo keeps times in whole seconds, cut off: a second more, and a stage is never shorter than the policy says.
     delay = max(stage.seconds + 1 if stage.seconds else 0, _lag_seconds(scrape_seconds))
-    patience = {"probe": PROBE_SECONDS, "hold": policy.hold_seconds, "abort": 0}[policy.insufficient]
+    patience = {"probe": PROBE_SECONDS + node_seconds, "hold": policy.hold_seconds, "abort": 0}[policy.insufficient]
     interval = max(1, math.ceil((delay + patience) / LOOKS))
     # As far back as the last look of the stage may be from its mark.
     reach = delay + patience + SPARE_LOOKS * interval + RETRY_SECONDS
@@ -251,7 +252,9 @@ def _probe_metric(watch: Watch) -> Manifest:
     count = str(max(watch.policy.minimum_sample, 1))
     url = probe_url(watch.internal_url, watch.namespace, watch.names.model)
     command = ["python", "-m", "serving.replay", "--url", url, "--golden", "release/golden.jsonl", "--release", "{{args.release}}"]
-    return _job_metric("probe", replay_job(watch.names, "probe", [*command, "--probes", count], seconds=PROBE_SECONDS))
+    return _job_metric(
+        "probe", replay_job(watch.names, "probe", [*command, "--probes", count], seconds=math.ceil(PROBE_SECONDS + watch.node_seconds))
+    )
 
 
 def _job_metric(name: str, job: Manifest) -> Manifest:

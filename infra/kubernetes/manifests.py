@@ -27,7 +27,7 @@ from infra.kubernetes.labels import (
     selector,
 )
 from infra.kubernetes.security import CONTAINER_SECURITY, POD_SECURITY, scratch, scratch_mount
-from infra.rollout import Policy, Stage, begin
+from infra.rollout import NODE_SECONDS, Policy, Stage, begin
 
 Manifest = dict[str, Any]
 
@@ -35,8 +35,6 @@ PRE_STOP_SECONDS = 5
 """A pod that ends still answers so long, while the gateway learns that it is going: no request meets a closed port."""
 GRACE_SECONDS = PRE_STOP_SECONDS + 15
 """Then it has its own 10 s to finish what is in flight (``serving.__main__``), and some to spare."""
-PULL_SECONDS = 30
-"""Scheduling and pulling the image come before the start that ``ready-seconds`` allows for."""
 RETIRE_SECONDS = 10
 """So long the pods of a champion that retired stay: a return within it meets running pods."""
 ABORTED_SECONDS = 2
@@ -57,6 +55,7 @@ class Workload:
     policy: Policy
     autoscale: AutoscaleConfig | None = None
     scrape_seconds: float = 1
+    node_seconds: float = NODE_SECONDS
 
 
 def namespace(name: str) -> Manifest:
@@ -215,7 +214,7 @@ def rollout(workload: Workload) -> Manifest:
         **({"replicas": workload.replicas} if workload.autoscale is None else {}),
         # Revisions that may come back without steps are remembered by their ReplicaSets, which hold no pods.
         "revisionHistoryLimit": policy.rollback_window + 2,
-        "progressDeadlineSeconds": math.ceil(workload.ready_seconds) + PULL_SECONDS,
+        "progressDeadlineSeconds": math.ceil(workload.ready_seconds + workload.node_seconds),
         "progressDeadlineAbort": True,
         **({"rollbackWindow": {"revisions": policy.rollback_window}} if has_window else {}),
         "selector": {"matchLabels": selector(workload.names)},
@@ -276,7 +275,7 @@ def blue_green(workload: Workload) -> Manifest:
 
 
 def _stage_arguments(workload: Workload, stage: Stage) -> dict[str, str]:
-    return analysis.stage_arguments(workload.policy, stage, scrape_seconds=workload.scrape_seconds)
+    return analysis.stage_arguments(workload.policy, stage, scrape_seconds=workload.scrape_seconds, node_seconds=workload.node_seconds)
 
 
 def _stages(policy: Policy) -> tuple[Stage, ...]:

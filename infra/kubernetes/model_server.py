@@ -97,7 +97,7 @@ class _Rolled(pulumi.ComponentResource):
 
 
 def _templates(watch: analysis.Watch) -> list[manifests.Manifest]:
-    golden = analysis.golden(watch.names, watch.namespace)
+    golden = analysis.golden(watch.names, watch.namespace, node_seconds=watch.node_seconds)
     if watch.names.role == "challenger":
         return [golden]
     return [golden, analysis.traffic(watch)]
@@ -121,6 +121,7 @@ def _rolled(args: ModelServerArgs, role: Role, record: Release) -> _RolledArgs:
         policy=policy,
         autoscale=config.autoscale,
         scrape_seconds=cluster.scrape_seconds,
+        node_seconds=cluster.node_seconds,
     )
     watch = analysis.Watch(
         names=names,
@@ -129,6 +130,7 @@ def _rolled(args: ModelServerArgs, role: Role, record: Release) -> _RolledArgs:
         prometheus=cluster.prometheus,
         internal_url=cluster.gateway.internal_url,
         scrape_seconds=cluster.scrape_seconds,
+        node_seconds=cluster.node_seconds,
     )
     kubeconfig = args.kubeconfig if args.kubeconfig is not None else cluster.kubeconfig
     where = {"kubeconfig": kubeconfig, "context": cluster.context, "namespace": cluster.namespace}
@@ -147,6 +149,7 @@ def _rolled(args: ModelServerArgs, role: Role, record: Release) -> _RolledArgs:
                 "config_file": args.config_file,
                 "replicas": config.replicas,
                 "ready_seconds": config.ready_seconds,
+                "node_seconds": cluster.node_seconds,
             },
         },
     )

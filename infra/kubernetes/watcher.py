@@ -35,7 +35,7 @@ from infra.kubernetes.words import (
     runs_of,
     wanted_logs,
 )
-from infra.rollout import Judgement, Policy, Slo
+from infra.rollout import NODE_SECONDS, Judgement, Policy, Slo
 
 TICK_SECONDS = 0.2
 LOG_LINES = 10
@@ -47,9 +47,10 @@ INVALID_SECONDS = 25
 """Argo Rollouts looks at an invalid Rollout again after 20 s: it may only not have seen yet what the Rollout names."""
 BACK_SECONDS = 20
 """So long the weights may take until the old release has all the traffic after an abort."""
-STILL_SECONDS = 180
-"""A stage in which nothing moves for so long beyond its own time is no rollout any more."""
-REPLAY_SECONDS = 180
+STILL_SECONDS = 150
+"""A stage in which nothing moves for so long, beyond its own time and what a pod may wait for a node, is no rollout any more."""
+REPLAY_SPARE_SECONDS = 60
+"""So long a Job may not be known to have ended when its own time is over."""
 
 
 class RolloutWatchProvider(ResourceProvider):
@@ -119,6 +120,7 @@ class _Watching:
         self.namespace: str = wiring["namespace"]
         self.number = int(props["champion"])
         self.policy = _policy(props)
+        self.node_seconds = float(wiring.get("node_seconds", NODE_SECONDS))
         self.cluster = connect(wiring.get("kubeconfig"), wiring.get("context"))
         self.account = ledger.read(self.cluster, self.namespace, self.names.rollout)
         self.engine = engine_process()
@@ -312,7 +314,8 @@ class _Watching:
             self.cluster.create(
                 JOB, {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": manifest["spec"]}, self.namespace
             )
-        deadline = time.monotonic() + REPLAY_SECONDS
+        seconds = manifest["spec"]["activeDeadlineSeconds"] + REPLAY_SPARE_SECONDS
+        deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             self.check_interrupted()
             job = self.cluster.get(JOB, name, self.namespace) or {}
@@ -322,7 +325,7 @@ class _Watching:
                     self.remove_job(name)
                 return judgement
             time.sleep(TICK_SECONDS)
-        return Judgement("fail", f"the golden replay did not end within {REPLAY_SECONDS} s")
+        return Judgement("fail", f"the golden replay did not end within {seconds} s")
 
     def remove_job(self, name: str) -> None:
         deadline = time.monotonic() + 30
@@ -461,9 +464,9 @@ class _Watching:
         if present != self.last:
             self.last, self.moved = present, clock
         stage = situation.stages[situation.index].seconds if situation.stages else 0
-        allowed = stage + (self.policy.hold_seconds if self.policy.insufficient == "hold" else 0) + STILL_SECONDS
+        allowed = stage + (self.policy.hold_seconds if self.policy.insufficient == "hold" else 0) + STILL_SECONDS + self.node_seconds
         still = clock - self.moved
-        if still > stage + 60:
+        if still > stage + 30 + self.node_seconds:
             self.say_once(f"{situation.stage}: nothing has moved for {still:.0f} s: is the controller of Argo Rollouts running?")
         if still > allowed:
             raise PlatformError(

@@ -8,6 +8,7 @@ import pytest
 
 from infra import ladder
 from infra.errors import ReleaseError
+from infra.kubernetes.analysis import GOLDEN_SECONDS
 from infra.release import Release, write
 from stacks import environment
 from tests.unit.aws.declared import Declared, declare, declared
@@ -33,6 +34,16 @@ def test_it_runs_the_registrys_image_in_the_environments_cluster(cloud: Declared
     assert cloud.named("RolloutGuard", "guard-iris")["kubeconfig"] == watch["wiring"]["kubeconfig"]
     made = [each for each in cloud.resources if each.typ.startswith("kubernetes:")]
     assert {each.provider for each in made} == {"cluster"}
+
+
+def test_its_pods_and_jobs_have_the_time_that_auto_mode_needs_to_start_a_node(cloud: Declared, record: Release) -> None:
+    declare(cloud, "dev", models={"iris": {"champion": record.release}})
+    node_seconds = 300
+    assert cloud.named("Rollout", "iris-rollout")["spec"]["progressDeadlineSeconds"] == 20 + node_seconds
+    (golden,) = cloud.named("AnalysisTemplate", "iris-golden-analysistemplate")["spec"]["metrics"]
+    assert golden["provider"]["job"]["spec"]["activeDeadlineSeconds"] == GOLDEN_SECONDS + node_seconds
+    # While a node starts nothing moves, and the watch does not give up before Argo Rollouts does.
+    assert cloud.named("RolloutWatch", "rollout-iris")["wiring"]["node_seconds"] == node_seconds
 
 
 def test_dev_is_the_bottom_and_shows_nothing_below(cloud: Declared, record: Release) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from typing import Any
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from infra.config import ModelConfig
 from infra.kubernetes import analysis
-from infra.rollout import Sample, Stage, begin, judge
+from infra.rollout import NODE_SECONDS, Sample, Stage, begin, judge
 from tests.unit.infra.kubernetes_models import model, watch
 
 configs = st.builds(
@@ -89,7 +90,7 @@ def test_a_wait_for_evidence_ends(insufficient: str, seconds: float) -> None:
     policy = model(rollout={"insufficient": insufficient, "hold-seconds": 600}).policy()
     found = analysis.stage_arguments(policy, Stage("bake", 100, seconds))
     interval = int(found["interval"].removesuffix("s"))
-    waits = {"probe": analysis.PROBE_SECONDS, "hold": 600, "abort": 0}[insufficient]
+    waits = {"probe": analysis.PROBE_SECONDS + NODE_SECONDS, "hold": 600, "abort": 0}[insufficient]
     count = int(found["evidence-count"] if insufficient == "probe" else found["verdict-count"])
     assert waits <= (count - 1) * interval < waits + 2 * interval
     assert int(found["verdict-waits"]) <= int(found["verdict-count"])
@@ -147,10 +148,26 @@ def test_a_canary_is_measured_where_it_answers_and_blue_green_where_it_will() ->
 def test_the_golden_replay_is_one_attempt_with_an_end_from_the_releases_own_image() -> None:
     golden = analysis.golden(watch(model()).names, "mldelivery")["spec"]["metrics"][0]
     job = golden["provider"]["job"]["spec"]
-    assert (job["backoffLimit"], job["activeDeadlineSeconds"]) == (0, analysis.GOLDEN_SECONDS)
+    assert (job["backoffLimit"], job["activeDeadlineSeconds"]) == (0, analysis.GOLDEN_SECONDS + NODE_SECONDS)
     assert job["template"]["spec"]["containers"][0]["image"] == "{{args.image}}"
     assert golden["failureLimit"] == 0
     assert golden["consecutiveErrorLimit"] == 1, "a request that a restarting API server lost decides nothing"
+
+
+def test_where_nodes_are_started_for_pods_a_job_and_the_wait_for_its_evidence_have_that_time_too() -> None:
+    slow = dataclasses.replace(watch(model()), node_seconds=NODE_SECONDS + 200)
+    template = analysis.golden(slow.names, "mldelivery", node_seconds=slow.node_seconds)
+    assert job_of(template, "golden")["activeDeadlineSeconds"] == analysis.GOLDEN_SECONDS + NODE_SECONDS + 200
+    assert job_of(analysis.traffic(slow), "probe")["activeDeadlineSeconds"] == analysis.PROBE_SECONDS + NODE_SECONDS + 200
+    near, far = (
+        analysis.stage_arguments(slow.policy, Stage("step", 10, 10), node_seconds=each) for each in (NODE_SECONDS, slow.node_seconds)
+    )
+    assert int(far["evidence-count"]) == int(near["evidence-count"]) + 200
+
+
+def job_of(template: dict[str, Any], name: str) -> dict[str, Any]:
+    metric = next(each for each in template["spec"]["metrics"] if each["name"] == name)
+    return dict(metric["provider"]["job"]["spec"])
 
 
 def test_probes_go_through_the_gateway_and_make_a_sample_whole() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from infra.kubernetes import manifests
 from infra.kubernetes.labels import Names, pod_labels, selector
-from infra.rollout import begin
+from infra.rollout import NODE_SECONDS, begin
 from tests.unit.infra.kubernetes_models import IMAGE, challenger_rollout, everything, model, workload
 
 policies = st.fixed_dictionaries(
@@ -72,7 +72,7 @@ def test_a_rollout_has_one_strategy_and_is_ended_when_it_does_not_start() -> Non
     spec = manifests.rollout(workload(model(**{"ready-seconds": 12})))["spec"]
     assert list(spec["strategy"]) == ["canary"]
     assert spec["progressDeadlineAbort"] is True
-    assert spec["progressDeadlineSeconds"] == 12 + manifests.PULL_SECONDS
+    assert spec["progressDeadlineSeconds"] == 12 + NODE_SECONDS
     assert spec["strategy"]["canary"]["trafficRouting"] == {"traefik": {"weightedTraefikServiceName": "iris-rollout"}}
 
 

@@ -155,7 +155,8 @@ def test_a_wait_for_users_ends_as_a_return(monkeypatch: pytest.MonkeyPatch, capf
 @pytest.mark.parametrize("log", [TOLD, "40 of 41 golden requests answered as recorded by release 2, in 1.00 s\nline 9: wrong"])
 def test_a_first_release_is_verified_by_the_watch(monkeypatch: pytest.MonkeyPatch, log: str, capfd: pytest.CaptureFixture[str]) -> None:
     cluster = use(monkeypatch, FakeCluster(with_runs(promoted(CURRENT))), proven={})
-    job = {"metadata": {}, "spec": {"template": {"spec": {"containers": [{"image": "{{args.image}}", "args": ["{{args.release}}"]}]}}}}
+    pod = {"spec": {"containers": [{"image": "{{args.image}}", "args": ["{{args.release}}"]}]}}
+    job = {"metadata": {}, "spec": {"activeDeadlineSeconds": 120, "template": pod}}
     cluster.put(ANALYSIS_TEMPLATE, {"metadata": {"name": "iris-golden"}, "spec": {"metrics": [{"provider": {"job": job}}]}})
     cluster.logs["replay-pod"] = log
     if log == TOLD:
@@ -212,6 +213,16 @@ def test_a_controller_that_is_down_is_named(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(watcher, "UNSEEN_SECONDS", 0.02)
     with pytest.raises(PlatformError, match="its controller is down"):
         RolloutWatchProvider().update("", props(1), props(2))
+
+
+def test_a_node_that_is_started_for_a_pod_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watcher, "STILL_SECONDS", -1_000)
+    wanted = props(2)
+    use(monkeypatch, FakeCluster(with_runs(under_way()), with_runs(promoted(CURRENT))))
+    with pytest.raises(PlatformError, match="nothing has moved at 'start'"):
+        RolloutWatchProvider().update("", props(1), wanted)
+    use(monkeypatch, FakeCluster(with_runs(under_way()), with_runs(promoted(CURRENT))), proven={1: STABLE, 2: CURRENT})
+    RolloutWatchProvider().update("", props(1), {**wanted, "wiring": {**wanted["wiring"], "node_seconds": 2_000}})
 
 
 def test_an_invalid_rollout_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
