@@ -207,7 +207,7 @@ class ArtifactsConfig(_Section):
 
     bucket: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", description="The bucket; it exists.")
     endpoint: Url | None = Field(None, description="Where pods of the cluster reach the store; without one it is AWS's own.")
-    region: str = Field("us-east-1", pattern=r"^[a-z0-9-]{1,40}$", description="The bucket's region.")
+    region: str = Field("us-east-1", pattern=r"^[a-z0-9-]{1,40}$", description="The bucket's region; in an environment on AWS its own.")
     secret: DnsLabel | None = Field(
         None,
         description="Secret with `access-key-id` and `secret-access-key`; without one the service account `mlflow` has its own rights.",
@@ -362,7 +362,18 @@ def _on_aws(values: Mapping[str, Any]) -> Any:
         "node-seconds": AWS_NODE_SECONDS,
         "gateway": {"url": f"https://{aws.gateway.host}", "internal-url": f"http://traefik-internal.{platform}:8082"},
     }
-    return {**made, **(given or {})}
+    return {**made, **(given or {}), **_stored_in(aws.region, given or {})}
+
+
+def _stored_in(region: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """MLflow's part of a section ``kubernetes``: its bucket is the environment's, and lies in its region, unless another is said."""
+    tracking = given.get("tracking")
+    if not isinstance(tracking, Mapping):
+        return {}
+    artifacts = tracking.get("artifacts")
+    if not isinstance(artifacts, Mapping) or "endpoint" in artifacts:
+        return {}
+    return {"tracking": {**tracking, "artifacts": {"region": region, **artifacts}}}
 
 
 def load(root: Path, stack: str) -> StackConfig:

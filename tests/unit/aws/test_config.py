@@ -35,6 +35,15 @@ def test_the_cluster_is_known_from_the_account_alone() -> None:
     assert cluster.kubeconfig == ".local/kubeconfig/mldelivery-prod"
 
 
+def test_the_store_of_mlflow_lies_in_the_environments_region_until_it_is_said_otherwise() -> None:
+    database = {"host": "database.test", "secret": "mlflow-database", "ca-config-map": "rds-ca"}
+    for given, region in (({}, "eu-central-1"), ({"region": "eu-west-1"}, "eu-west-1")):
+        tracking = {"url": "https://models.test/mlflow", "database": database, "artifacts": {"bucket": "runs", **given}}
+        cluster = config_of("dev", kubernetes={"tracking": tracking}).kubernetes
+        assert cluster is not None and cluster.tracking is not None
+        assert cluster.tracking.artifacts.region == region
+
+
 def test_a_section_kubernetes_of_ones_own_is_taken_as_it_is() -> None:
     cluster = config_of("dev", aws={"cluster": {"compute": "elsewhere"}}, kubernetes=OWN).kubernetes
     assert cluster is not None and cluster.registry == "registry.test/models"
