@@ -208,6 +208,15 @@ class AwsConfig(Section):
     storage: StorageConfig = StorageConfig()
     registry: RegistryConfig = RegistryConfig()
 
+    @model_validator(mode="after")
+    def _certificate_is_near(self) -> AwsConfig:
+        region, account = self.gateway.certificate.split(":")[3:5]
+        if self.cluster.compute != "elsewhere" and (region, account) != (self.region, self.account):
+            raise ValueError(
+                f"gateway.certificate lies in {region} of account {account}: a load balancer takes one of its own region and account"
+            )
+        return self
+
     @property
     def registry_url(self) -> str:
         """Where images are pushed to and pulled from."""

@@ -29,7 +29,9 @@ def simulated(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def aws(**changes: str) -> AwsConfig:
-    found = config_of("dev", aws={"account": DEFAULT_ACCOUNT_ID, **changes}).aws
+    changes = {"account": DEFAULT_ACCOUNT_ID, "region": REGION, **changes}
+    near = f"arn:aws:acm:{changes['region']}:{changes['account']}:certificate/1"
+    found = config_of("dev", aws={**changes, "gateway": {"certificate": near}}).aws
     assert found is not None
     return found
 

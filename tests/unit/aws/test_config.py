@@ -68,6 +68,8 @@ def test_a_section_kubernetes_of_ones_own_is_taken_as_it_is() -> None:
         ({"budget": {"emails": []}}, "aws.budget.emails", "at least 1 item"),
         ({"registry": {"made-here": True, "account": "222233334444"}}, "aws.registry", "lies in this account"),
         ({"gateway": {"certificate": "arn:aws:iam::111122223333:x"}}, "aws.gateway.certificate", "pattern"),
+        ({"region": "eu-west-1"}, "aws", "gateway.certificate lies in eu-central-1 of account 111122223333"),
+        ({"account": "222233334444"}, "aws", "a load balancer takes one of its own region and account"),
     ],
 )
 def test_what_cannot_be_right_is_refused(changes: dict[str, Any], key: str, says: str) -> None:
