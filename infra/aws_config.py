@@ -25,8 +25,15 @@ def _not_everybody(text: str) -> str:
     return text
 
 
+def _ipv4(text: str) -> str:
+    if ipaddress.ip_network(text).version != 4:
+        raise ValueError("the cluster's private API has IPv4 addresses alone")
+    return text
+
+
 Cidr = Annotated[str, AfterValidator(_network)]
 ClientCidr = Annotated[Cidr, AfterValidator(_not_everybody)]
+PrivateCidr = Annotated[ClientCidr, AfterValidator(_ipv4)]
 Account = Annotated[str, Field(pattern=r"^\d{12}$")]
 Region = Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")]
 RoleArn = Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:iam::\d{12}:(role|user)/[\w+=,.@/-]+$")]
@@ -117,6 +124,11 @@ class ClusterConfig(Section):
     node_group: NodeGroupConfig = NodeGroupConfig()
     public_cidrs: list[ClientCidr] = Field(
         [], max_length=40, description="Networks that may reach the cluster's API from outside; without any it is private."
+    )
+    private_cidrs: list[PrivateCidr] = Field(
+        [],
+        max_length=40,
+        description="Networks that reach the cluster's private API beside a VPC that is made here, such as a VPN's or a peered one's.",
     )
     admins: list[RoleArn] = Field([], max_length=20, description="Roles of people who administer the cluster.")
     log_days: LogDays = Field(90, description="How long the control plane's logs are kept.")
@@ -209,6 +221,15 @@ class AwsConfig(Section):
     registry: RegistryConfig = RegistryConfig()
 
     @model_validator(mode="after")
+    def _somebody_reaches_the_cluster(self) -> AwsConfig:
+        is_made = self.cluster.existing is None and self.cluster.compute != "elsewhere"
+        if is_made and self.network.existing is not None and not (self.cluster.public_cidrs or self.cluster.private_cidrs):
+            raise ValueError(
+                "nobody reaches the cluster's API: give cluster.private-cidrs, of the network that exists, or cluster.public-cidrs"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _certificate_is_near(self) -> AwsConfig:
         region, account = self.gateway.certificate.split(":")[3:5]
         if self.cluster.compute != "elsewhere" and (region, account) != (self.region, self.account):
@@ -222,6 +243,11 @@ class AwsConfig(Section):
         """Where images are pushed to and pulled from."""
         account, region = self.registry.account or self.account, self.registry.region or self.region
         return f"{account}.dkr.ecr.{region}.amazonaws.com/mldelivery"
+
+    @property
+    def client_cidrs(self) -> list[str]:
+        """Networks from which the cluster's private API is reached, beside its own nodes and pods."""
+        return list(dict.fromkeys([*([] if self.network.existing else [self.network.cidr]), *self.cluster.private_cidrs]))
 
     @property
     def cluster_name(self) -> str:

@@ -108,6 +108,7 @@ def _cluster(
         return existing_cluster(aws, pulumi.InvokeOptions(provider=cloud))
     args = ClusterArgs(
         aws=aws,
+        vpc_id=network.vpc_id,
         subnet_ids=network.private_subnet_ids,
         secrets_key_arn=keys.secrets,
         log_key_arn=keys.logs,

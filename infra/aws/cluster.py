@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pulumi
-from pulumi_aws import cloudwatch, eks
+from pulumi_aws import cloudwatch, ec2, eks, vpc
 
 from infra.aws import names, roles
 from infra.aws.iam import Role
@@ -23,6 +23,7 @@ class ClusterArgs:
     """The environment's config, the network that it lies in, its keys, and the boundary of its roles."""
 
     aws: AwsConfig
+    vpc_id: pulumi.Input[str]
     subnet_ids: pulumi.Input[Sequence[str]]
     secrets_key_arn: pulumi.Input[str]
     log_key_arn: pulumi.Input[str]
@@ -54,6 +55,7 @@ class Cluster(pulumi.ComponentResource):
             role_arn=control.arn,
             vpc_config=eks.ClusterVpcConfigArgs(
                 subnet_ids=args.subnet_ids,
+                security_group_ids=[_clients(name, args, child)],
                 endpoint_private_access=True,
                 endpoint_public_access=bool(config.public_cidrs),
                 public_access_cidrs=list(config.public_cidrs) or None,
@@ -100,6 +102,30 @@ def existing_cluster(aws: AwsConfig, opts: pulumi.InvokeOptions) -> ExistingClus
         kubeconfig=kubeconfig(aws.region, found.name, found.endpoint, found.certificate_authorities[0]),
         security_group_id=found.vpc_config.cluster_security_group_id,
     )
+
+
+def _clients(name: str, args: ClusterArgs, opts: pulumi.ResourceOptions) -> pulumi.Output[str]:
+    """Who reaches the private API. EKS's own group lets in nodes and pods alone, and no runner of the VPC, no VPN, no peered network."""
+    group = ec2.SecurityGroup(
+        f"{name}-api",
+        name_prefix=f"{args.aws.name}-api-",
+        description="The private API of the cluster: TLS from named networks",
+        vpc_id=args.vpc_id,
+        tags={"Name": f"{args.aws.name}-api"},
+        opts=opts,
+    )
+    for cidr in args.aws.client_cidrs:
+        vpc.SecurityGroupIngressRule(
+            f"{name}-api-{cidr.replace('/', '-')}",
+            security_group_id=group.id,
+            description="TLS from a named network",
+            cidr_ipv4=cidr,
+            ip_protocol="tcp",
+            from_port=443,
+            to_port=443,
+            opts=opts,
+        )
+    return group.id
 
 
 def _nodes(role: Role) -> eks.ClusterComputeConfigArgs:

@@ -28,7 +28,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "prod": {},
     "prod with node groups": {"cluster": {"compute": "node-groups"}},
     "prod that makes the registry": {"registry": {"made-here": True, "pullers": ["222233334444"]}},
-    "prod in a network that exists": {"network": {"existing": {"vpc-id": "vpc-1f", "private-subnet-ids": ["subnet-1a", "subnet-1b"]}}},
+    "prod in a network that exists": {
+        "network": {"existing": {"vpc-id": "vpc-1f", "private-subnet-ids": ["subnet-1a", "subnet-1b"]}},
+        "cluster": {"private-cidrs": ["10.0.0.0/8"]},
+    },
 }
 
 READ_OR_LINKED = ("iam:CreateServiceLinkedRole", "iam:GetInstanceProfile")

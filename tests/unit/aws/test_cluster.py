@@ -35,6 +35,16 @@ def test_prods_api_is_private_and_it_can_not_be_deleted() -> None:
     assert found["deletionProtection"] is True
 
 
+def test_a_private_api_is_reached_from_the_vpc_and_from_named_networks_alone() -> None:
+    cloud = declared("prod", aws={"cluster": {"private-cidrs": ["10.200.0.0/16"]}})
+    # EKS's own group lets in nodes and pods; a runner, a VPN or a peered network would wait for an answer without end.
+    assert cloud.named("Cluster", "cluster")["vpcConfig"]["securityGroupIds"] == ["cluster-api-id"]
+    assert cloud.named("SecurityGroup", "cluster-api")["vpcId"] == "network-id"
+    rules = [each.inputs for each in cloud.of("SecurityGroupIngressRule") if each.inputs["securityGroupId"] == "cluster-api-id"]
+    assert {each["cidrIpv4"] for each in rules} == {"10.30.0.0/16", "10.200.0.0/16"}
+    assert {(each["ipProtocol"], each["fromPort"], each["toPort"]) for each in rules} == {("tcp", 443, 443)}
+
+
 def test_auto_mode_runs_nodes_disks_and_load_balancers() -> None:
     cloud = declared("dev")
     found = cloud.named("Cluster", "cluster")

@@ -83,10 +83,10 @@ def test_an_existing_network_is_used_and_not_touched(
     (tmp_path / "estate").mkdir()
     (tmp_path / "estate" / "terraform.tfstate").write_text(TERRAFORM)
     cloud.answers["aws:s3/getObject:getObject"] = {"body": TERRAFORM}
-    declare(cloud, "prod", aws={"network": {"existing": existing}})
+    declare(cloud, "prod", aws={"network": {"existing": existing}, "cluster": {"private-cidrs": ["10.0.0.0/8"]}})
     made = {each.typ for each in cloud.resources if each.typ.startswith("aws:ec2/")}
-    assert made == {"aws:ec2/securityGroup:SecurityGroup"}, "the database's own group is all"
-    assert cloud.named("SecurityGroup", "database")["vpcId"] == "vpc-1f"
+    assert made == {"aws:ec2/securityGroup:SecurityGroup"}, "the groups of the database and of the cluster's API are all"
+    assert {each.inputs["vpcId"] for each in cloud.of("SecurityGroup")} == {"vpc-1f"}
     assert cloud.named("Cluster", "cluster")["vpcConfig"]["subnetIds"] == ["subnet-1a", "subnet-1b"]
     assert not [each for each in cloud.resources if "not looked at" in str(each.inputs.values())]
 
