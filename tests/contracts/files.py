@@ -107,7 +107,8 @@ def broken_links(document: Path, root: Path) -> list[str]:
 def workflow_violations(workflow: Mapping[Any, Any], targets: Iterable[str]) -> list[str]:
     """What must not be in a workflow.
 
-    Actions that can move, wide rights, jobs without an end, values from outside in a script, unknown make targets.
+    Actions that can move, wide rights, jobs without an end, values from outside in a script, unknown make targets, a runner that can't be
+    chosen where a cluster is to be reached.
     """
     known = set(targets)
     violations = []
@@ -122,6 +123,8 @@ def workflow_violations(workflow: Mapping[Any, Any], targets: Iterable[str]) -> 
             action, script = step.get("uses"), str(step.get("run", ""))
             if action and not action.startswith("./") and not FULL_SHA.match(action):
                 violations.append(f"{name}: {action} is not pinned to a full commit SHA")
+            if action == "./.github/actions/aws-login" and "_RUNNER" not in str(job.get("runs-on")):
+                violations.append(f"{name}: reaches for a cluster, and no variable <stack>_RUNNER says from where; its API may be private")
             if action and action.startswith("actions/checkout@") and step.get("with", {}).get("persist-credentials") is not False:
                 violations.append(f"{name}: checkout leaves its token in the clone")
             violations += [

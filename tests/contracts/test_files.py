@@ -28,6 +28,7 @@ jobs:
     permissions: write-all
     steps:
       - uses: actions/checkout@v4
+      - uses: ./.github/actions/aws-login
       - run: echo ${{ github.event.pull_request.title }} && make nonsense
 """
 
@@ -176,5 +177,14 @@ def test_no_workflow_is_beside_the_three() -> None:
 
 def test_a_bad_workflow_is_found() -> None:
     violations = "\n".join(rules.workflow_violations(yaml.safe_load(BAD_WORKFLOW), ["up"]))
-    for word in ("top-level permissions", "write-all", "timeout-minutes", "full commit SHA", "token", "inside a script", "make nonsense"):
+    for word in (
+        "top-level permissions",
+        "write-all",
+        "timeout-minutes",
+        "full commit SHA",
+        "token",
+        "inside a script",
+        "make nonsense",
+        "_RUNNER",
+    ):
         assert word in violations
