@@ -42,7 +42,8 @@ class Statement:
 class RoleSpec:
     """A role before it is made: who takes it, why there is one, and what it may do, by AWS's managed policies and by statements.
 
-    ``parts`` are statements too, each part a policy of its own: what a role may hold within itself is short.
+    ``parts`` are statements too, each part a policy of its own: what a role may hold within itself is short. Credentials of the role last
+    ``session_seconds`` at most.
     """
 
     used_by: str
@@ -51,6 +52,7 @@ class RoleSpec:
     managed: Sequence[str] = ()
     statements: Sequence[Statement] = ()
     parts: Mapping[str, Sequence[Statement]] = field(default_factory=dict)
+    session_seconds: int = 3_600
 
     @property
     def rights(self) -> list[Statement]:
@@ -99,7 +101,7 @@ class Role(pulumi.ComponentResource):
             description=spec.why[:1000],
             assume_role_policy=json.dumps(spec.trust),
             permissions_boundary=boundary,
-            max_session_duration=3600,
+            max_session_duration=spec.session_seconds,
             opts=child,
         )
         made: list[pulumi.Resource] = [

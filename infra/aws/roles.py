@@ -172,6 +172,8 @@ def deploy(aws: AwsConfig) -> RoleSpec:
         why="brings this environment up, and no other; what it makes carries the environment's name or tag",
         trust=github_trust(oidc_arn(aws), f"repo:{aws.access.repository}:environment:{aws.access.environment}"),
         parts=deploy_parts(aws),
+        # An update ends when its rollouts have; with credentials that end before, it is left half-way, under a stale lock.
+        session_seconds=2 * 3_600,
     )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+import yaml
 
 from infra.aws import roles
 from infra.aws.bucket import tls_only
@@ -105,6 +106,17 @@ def test_policies_and_names_are_within_aws_limits_with_the_longest_name(variant:
         assert len(f"{aws.name}-{name}") <= 64
     assert size(roles.boundary(aws)) <= 6_144
     assert max(len(bucket(aws, purpose)) for purpose in (*BUCKETS, "access-logs")) <= 63
+
+
+def test_the_credentials_of_an_update_last_as_long_as_its_job_may() -> None:
+    job = yaml.safe_load((ROOT / ".github/workflows/cd.yml").read_text(encoding="utf-8"))["jobs"]["up"]
+    (login,) = (step["with"] for step in job["steps"] if step.get("uses") == "./.github/actions/aws-login")
+    asked = int(login["seconds"])
+    assert job["timeout-minutes"] * 60 <= asked
+    made = next(each.inputs for each in resources("prod") if each.inputs.get("name") == "mldelivery-prod-deploy")
+    assert asked <= made["maxSessionDuration"]
+    action = (ROOT / ".github/actions/aws-login/action.yml").read_text(encoding="utf-8")
+    assert '--duration-seconds "$DURATION"' in action and "DURATION: ${{ inputs.seconds }}" in action
 
 
 def size(statements: Sequence[Statement]) -> int:
