@@ -16,7 +16,10 @@ MANAGED = "arn:aws:iam::aws:policy/"
 
 @dataclass(frozen=True, kw_only=True)
 class Statement:
-    """Some rights, and why they are needed. Where ``resources`` or ``actions`` hold ``*``, ``why`` says why nothing less will do."""
+    """Some rights, and why they are needed. Where ``resources`` or ``actions`` hold ``*``, ``why`` says why nothing less will do.
+
+    Without ``resources`` the policy is of one resource alone, and may not name any.
+    """
 
     sid: str
     why: str
@@ -28,12 +31,11 @@ class Statement:
 
     def document(self) -> dict[str, Any]:
         """It as IAM reads it."""
-        rest = {"Principal": self.principal, "Condition": self.condition}
+        rest = {"Resource": list(self.resources) or None, "Principal": self.principal, "Condition": self.condition}
         return {
             "Sid": self.sid,
             "Effect": self.effect,
             "Action": sorted(self.actions),
-            "Resource": list(self.resources),
             **{key: dict(value) if isinstance(value, Mapping) else value for key, value in rest.items() if value is not None},
         }
 

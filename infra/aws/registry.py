@@ -62,7 +62,8 @@ def pulls(accounts: Sequence[str]) -> Statement:
     """Clusters of other accounts pull."""
     return Statement(
         sid="Pull",
-        why="environments in other accounts run the same images (a repository's policy is of that repository alone)",
+        why="environments in other accounts run the same images (a repository's policy is of that repository alone, and names none)",
+        resources=(),
         actions=["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
         principal={"AWS": [f"arn:aws:iam::{account}:root" for account in accounts]},
     )

@@ -77,6 +77,7 @@ def test_one_stack_makes_the_registry_and_all_pull_from_it() -> None:
     assert json.loads(cloud.named("LifecyclePolicy", "registry-iris")["policy"])["rules"][0]["selection"]["countNumber"] == 100
     pull = json.loads(cloud.named("RepositoryPolicy", "registry-iris")["policy"])["Statement"][0]
     assert pull["Principal"] == {"AWS": ["arn:aws:iam::222233334444:root"]} and "ecr:PutImage" not in pull["Action"]
+    assert "Resource" not in pull, "ECR refuses a repository's policy that names resources"
 
 
 @pytest.mark.parametrize("stack", ["staging", "prod"])
