@@ -137,7 +137,9 @@ def _into(
     pods = WorkloadRolesArgs(aws=aws, cluster=cluster.name, tracking_namespace=tracking, boundary=boundary.arn)
     workloads = WorkloadRoles("workload-roles", pods, by_aws)
     pulumi.export("cluster", cluster.name)
-    inside = kubernetes_provider(cluster.kubeconfig, None, pulumi.ResourceOptions(depends_on=[access, workloads]))
+    # All of the cluster: pods come after nodes and add-ons, and go before them, with the disks and load balancers that those remove.
+    made = [cluster] if isinstance(cluster, Cluster) else []
+    inside = kubernetes_provider(cluster.kubeconfig, None, pulumi.ResourceOptions(depends_on=[*made, access, workloads]))
     if isinstance(cluster, ExistingCluster):
         return inside, []
     return inside, [ClusterDefaults("cluster-defaults", ClusterDefaultsArgs(aws=aws, provider=inside))]

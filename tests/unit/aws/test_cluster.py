@@ -129,6 +129,14 @@ def test_nobody_enters_before_it_is_known_who_may() -> None:
     assert set(entries) <= set(provider.after)
 
 
+@pytest.mark.parametrize("compute", ["auto", "node-groups"])
+def test_pods_come_after_what_they_run_on_and_go_before_it(compute: str) -> None:
+    cloud = declared("dev", aws={"cluster": {"compute": compute}})
+    provider = next(each for each in cloud.resources if each.typ == "pulumi:providers:kubernetes")
+    # Else a chart's time is over before there is a node, and a load balancer or a disk outlives whoever would remove it.
+    assert {each.name for kind in ("Addon", "NodeGroup") for each in cloud.of(kind)} <= set(provider.after)
+
+
 def test_kubectl_reads_the_kubeconfig(tmp_path: Any) -> None:
     import kubernetes.config
 
