@@ -41,8 +41,8 @@ def deploy_parts(aws: AwsConfig) -> dict[str, list[Statement]]:
     """All rights of the deploy role, by what they are about."""
     return {
         "state": [*_state(aws), *estate(aws), *_keys(aws)],
-        "network": _network(aws),
-        "cluster": [*_cluster(aws), *_images(aws)],
+        "network": [*_network(aws), *_rules(aws)],
+        "cluster": [*_cluster(aws), *_nodes(aws), *_images(aws)],
         "roles": _roles(aws),
         "data": [*_data(aws), *_observed(aws)],
     }
@@ -113,12 +113,10 @@ def _network(aws: AwsConfig) -> list[Statement]:
                     "ec2:AttachInternetGateway",
                     "ec2:AuthorizeSecurityGroupEgress",
                     "ec2:AuthorizeSecurityGroupIngress",
-                    "ec2:CreateLaunchTemplateVersion",
                     "ec2:CreateRoute",
                     "ec2:CreateTags",
                     "ec2:DeleteFlowLogs",
                     "ec2:DeleteInternetGateway",
-                    "ec2:DeleteLaunchTemplate",
                     "ec2:DeleteNatGateway",
                     "ec2:DeleteRoute",
                     "ec2:DeleteRouteTable",
@@ -144,6 +142,15 @@ def _network(aws: AwsConfig) -> list[Statement]:
                 condition=ours,
             ),
         ]
+        if aws.network.endpoints == "all":
+            statements.append(
+                Statement(
+                    sid="EndpointNames",
+                    why="an endpoint's private name is a zone of AWS's, joined to the VPC in the name of whoever makes the endpoint",
+                    actions=["route53:AssociateVPCWithHostedZone"],
+                    resources=["arn:aws:route53:::hostedzone/*", names.arn(aws, "ec2", "vpc/*")],
+                )
+            )
     else:
         statements.append(
             Statement(
@@ -156,8 +163,13 @@ def _network(aws: AwsConfig) -> list[Statement]:
         statements.append(
             Statement(
                 sid="ChangeGroup",
-                why="the database's own security group, by the environment's tag",
-                actions=["ec2:AuthorizeSecurityGroupIngress", "ec2:DeleteSecurityGroup", "ec2:RevokeSecurityGroupIngress"],
+                why="security groups of the database and of the cluster's API, by the environment's tag",
+                actions=[
+                    "ec2:AuthorizeSecurityGroupIngress",
+                    "ec2:DeleteSecurityGroup",
+                    "ec2:ModifySecurityGroupRules",
+                    "ec2:RevokeSecurityGroupIngress",
+                ],
                 resources=[names.arn(aws, "ec2", "security-group/*"), names.arn(aws, "ec2", "security-group-rule/*")],
                 condition=ours,
             )
@@ -165,10 +177,60 @@ def _network(aws: AwsConfig) -> list[Statement]:
     return statements
 
 
+def _rules(aws: AwsConfig) -> list[Statement]:
+    return [
+        Statement(
+            sid="MakeRules",
+            why="a rule of a group is tagged while it is made, and has no tag before; its group must have one",
+            actions=["ec2:AuthorizeSecurityGroupIngress"],
+            resources=[names.arn(aws, "ec2", "security-group-rule/*")],
+            condition={"StringEquals": {f"aws:RequestTag/{names.ENVIRONMENT_TAG}": aws.name}},
+        )
+    ]
+
+
+def _nodes(aws: AwsConfig) -> list[Statement]:
+    """Launch templates of a node group. EKS tries one in the name of whoever makes the group, as if that started the nodes."""
+    if aws.cluster.existing is not None or aws.cluster.compute != "node-groups":
+        return []
+    templates, ours = names.arn(aws, "ec2", "launch-template/*"), f"aws:ResourceTag/{names.ENVIRONMENT_TAG}"
+    made = [names.arn(aws, "ec2", f"{kind}/*") for kind in ("instance", "volume", "network-interface")]
+    used = [*(names.arn(aws, "ec2", f"{kind}/*") for kind in ("security-group", "subnet")), f"arn:aws:ec2:{aws.region}::image/*"]
+    return [
+        Statement(
+            sid="MakeTemplate",
+            why="a template has no name before it is made; it must carry the environment's tag",
+            actions=["ec2:CreateLaunchTemplate"],
+            resources=[templates],
+            condition={"StringEquals": {f"aws:RequestTag/{names.ENVIRONMENT_TAG}": aws.name}},
+        ),
+        Statement(
+            sid="Template",
+            why="the node group's launch template, by the environment's tag",
+            actions=["ec2:CreateLaunchTemplateVersion", "ec2:DeleteLaunchTemplate", "ec2:RunInstances"],
+            resources=[templates],
+            condition={"StringEquals": {ours: aws.name}},
+        ),
+        Statement(
+            sid="StartNodes",
+            why="EKS tries the template in the name of whoever makes the group; nothing is started without one",
+            actions=["ec2:RunInstances"],
+            resources=[*made, *used],
+            condition={"ArnLike": {"ec2:LaunchTemplate": templates}},
+        ),
+        Statement(
+            sid="TagNodes",
+            why="EC2 tags templates and nodes while it makes them, and only then",
+            actions=["ec2:CreateTags"],
+            resources=[templates, *made],
+            condition={"StringEquals": {"ec2:CreateAction": ["CreateLaunchTemplate", "RunInstances"]}},
+        ),
+    ]
+
+
 _EC2_KINDS = (
     "FlowLogs",
     "InternetGateway",
-    "LaunchTemplate",
     "NatGateway",
     "RouteTable",
     "SecurityGroup",
@@ -251,7 +313,14 @@ def _roles(aws: AwsConfig) -> list[Statement]:
         Statement(
             sid="KeepRoles",
             why="roles of this environment",
-            actions=["iam:DeleteRole", "iam:TagRole", "iam:UntagRole", "iam:UpdateAssumeRolePolicy", "iam:UpdateRole"],
+            actions=[
+                "iam:DeleteRole",
+                "iam:TagRole",
+                "iam:UntagRole",
+                "iam:UpdateAssumeRolePolicy",
+                "iam:UpdateRole",
+                "iam:UpdateRoleDescription",
+            ],
             resources=own,
         ),
         Statement(
@@ -288,6 +357,16 @@ def _keys(aws: AwsConfig) -> list[Statement]:
             condition={"StringEquals": {f"aws:RequestTag/{names.ENVIRONMENT_TAG}": aws.name}},
         ),
         Statement(
+            sid="TagNewKeys",
+            why="a key is tagged while it is made; one that has such a tag or a name already is somebody's",
+            actions=["kms:TagResource"],
+            resources=keys,
+            condition={
+                "StringEquals": {f"aws:RequestTag/{names.ENVIRONMENT_TAG}": aws.name},
+                "Null": {f"aws:ResourceTag/{names.ENVIRONMENT_TAG}": "true", "kms:ResourceAliases": "true"},
+            },
+        ),
+        Statement(
             sid="Keys",
             why="keys of this environment, by their tag: their ids are not known beforehand",
             actions=[
@@ -302,6 +381,7 @@ def _keys(aws: AwsConfig) -> list[Statement]:
                 "kms:GetKeyRotationStatus",
                 "kms:ListResourceTags",
                 "kms:PutKeyPolicy",
+                "kms:RetireGrant",
                 "kms:ScheduleKeyDeletion",
                 "kms:TagResource",
                 "kms:UntagResource",
@@ -337,6 +417,7 @@ def _data(aws: AwsConfig) -> list[Statement]:
                 "s3:GetLifecycleConfiguration",
                 "s3:GetReplicationConfiguration",
                 "s3:ListBucket*",
+                "s3:ListTagsForResource",
                 "s3:PutBucketLogging",
                 "s3:PutBucketObjectLockConfiguration",
                 "s3:PutBucketOwnershipControls",
@@ -346,12 +427,14 @@ def _data(aws: AwsConfig) -> list[Statement]:
                 "s3:PutBucketVersioning",
                 "s3:PutEncryptionConfiguration",
                 "s3:PutLifecycleConfiguration",
+                "s3:TagResource",
+                "s3:UntagResource",
             ],
             resources=[buckets],
         ),
         Statement(
             sid="Database",
-            why="the database of this environment, with its subnet and parameter groups",
+            why="the database of this environment, with its subnet and parameter groups, and the option group that RDS gives it",
             actions=[
                 "rds:AddTagsToResource",
                 "rds:CreateDBInstance",
@@ -370,7 +453,9 @@ def _data(aws: AwsConfig) -> list[Statement]:
             resources=[
                 names.arn(aws, "rds", f"{kind}:{aws.name}{rest}")
                 for kind, rest in (("db", ""), ("pg", "-*"), ("snapshot", "-*"), ("subgrp", "-*"))
-            ],
+            ]
+            # RDS asks for every group of an instance, the option group that it has by itself among them.
+            + [names.arn(aws, "rds", "og:default:postgres-*")],
         ),
         Statement(sid="SeeDatabases", why="RDS lists databases of the whole account or none", actions=["rds:Describe*"]),
         Statement(
@@ -450,7 +535,13 @@ def _observed(aws: AwsConfig) -> list[Statement]:
         Statement(
             sid="Budget",
             why="the budget of this environment",
-            actions=["budgets:ListTagsForResource", "budgets:ModifyBudget", "budgets:TagResource", "budgets:ViewBudget"],
+            actions=[
+                "budgets:ListTagsForResource",
+                "budgets:ModifyBudget",
+                "budgets:TagResource",
+                "budgets:UntagResource",
+                "budgets:ViewBudget",
+            ],
             resources=[names.arn(aws, "budgets", f"budget/{aws.name}", region="")],
         ),
     ]

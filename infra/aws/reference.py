@@ -57,7 +57,8 @@ def roles(aws: AwsConfig) -> str:
     parts = [
         "## Who may do what on AWS",
         f"Roles of `{aws.name}`; those of the other environments differ by name. "
-        "`cni` and `ebs-csi` exist with `compute: node-groups` alone. Model servers have no role.\n",
+        "`cni` and `ebs-csi` exist with `compute: node-groups` alone, and `deploy` then makes launch templates, too. "
+        "Model servers have no role.\n",
         _table(["role", "used by", "why", "AWS's managed policies"], [_summary(name, spec) for name, spec in found.items()]),
     ]
     for name, spec in found.items():
