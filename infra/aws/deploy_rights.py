@@ -154,10 +154,20 @@ def _network(aws: AwsConfig) -> list[Statement]:
     else:
         statements.append(
             Statement(
-                sid="DatabaseGroup",
-                why="the database's own security group; the rest of the network is somebody else's",
-                actions=["ec2:CreateSecurityGroup", "ec2:CreateTags"],
+                sid="MakeGroups",
+                why="security groups of the database and of the cluster's API; the rest of the network is somebody else's",
+                actions=["ec2:CreateSecurityGroup"],
                 resources=[names.arn(aws, "ec2", "security-group/*"), names.arn(aws, "ec2", "vpc/*")],
+                condition={"StringEqualsIfExists": {f"aws:RequestTag/{names.ENVIRONMENT_TAG}": aws.name}},
+            )
+        )
+        statements.append(
+            Statement(
+                sid="TagGroups",
+                why="EC2 tags groups and rules while it makes them; whoever could tag somebody else's group could change it",
+                actions=["ec2:CreateTags"],
+                resources=[names.arn(aws, "ec2", "security-group/*"), names.arn(aws, "ec2", "security-group-rule/*")],
+                condition={"StringEquals": {"ec2:CreateAction": ["AuthorizeSecurityGroupIngress", "CreateSecurityGroup"]}},
             )
         )
         statements.append(

@@ -108,6 +108,8 @@ def test_what_an_update_asks_of_aws_is_allowed(changes: dict[str, Any], action: 
         ({}, "kms:TagResource", PRE.format("kms", "key/1"), {**NEW, **THEIRS}),
         ({}, "kms:TagResource", PRE.format("kms", "key/1"), {**NEW, "kms:ResourceAliases": "alias/theirs"}),
         ({}, "kms:Decrypt", PRE.format("kms", "key/1"), THEIRS),
+        (IN_THEIRS, "ec2:CreateTags", PRE.format("ec2", "security-group/sg-1"), NEW),
+        (IN_THEIRS, "ec2:CreateTags", PRE.format("ec2", "vpc/vpc-1f"), NEW),
         (IN_THEIRS, "ec2:AuthorizeSecurityGroupIngress", PRE.format("ec2", "security-group/sg-1"), THEIRS),
         ({}, "ec2:CreateTags", PRE.format("ec2", "security-group/sg-1"), {**NEW, **THEIRS}),
         # Nodes come from a template of the environment's own, or not at all.
