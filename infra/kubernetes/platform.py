@@ -72,7 +72,7 @@ class Middlewares(pulumi.ComponentResource):
 
 def charts(kubernetes: KubernetesConfig, gateway_service: Mapping[str, Any] | None = None) -> list[Chart]:
     """Argo Rollouts, Traefik and Prometheus, with what ``infra.kubernetes`` relies on and nothing else."""
-    gateway = kubernetes.gateway
+    gateway, own = kubernetes.gateway, gateway_service or {}
     scrape = f"{max(1, math.ceil(kubernetes.scrape_seconds))}s"
     argo = {
         "installCRDs": True,
@@ -95,10 +95,14 @@ def charts(kubernetes: KubernetesConfig, gateway_service: Mapping[str, Any] | No
             # Only pods of the cluster reach it, by a Service of its own, `traefik-internal`.
             gateway.internal_entry_point: {"port": 8082, "expose": {"default": False, "internal": True}, "protocol": "TCP"},
         },
-        "service": {**(gateway_service or {}), "additionalServices": {"internal": {"type": "ClusterIP"}}},
+        "service": {
+            **own,
+            "spec": {"type": "LoadBalancer", **own.get("spec", {})},
+            "additionalServices": {"internal": {"spec": {"type": "ClusterIP"}}},
+        },
         "metrics": {"prometheus": {"addServicesLabels": True, "buckets": ",".join(f"{bound:g}" for bound in BUCKETS)}},
         "additionalArguments": ["--providers.providersThrottleDuration=100ms"],
-        "globalArguments": [],
+        "global": {"checkNewVersion": False, "sendAnonymousUsage": False},
     }
     job = {
         "job_name": "gateway",

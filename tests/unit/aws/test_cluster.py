@@ -169,4 +169,4 @@ def test_the_gateway_is_an_internal_load_balancer_with_a_certificate(compute: st
     assert annotations[internal[0]] == internal[1]
     assert annotations["ssl-cert"].startswith("arn:aws:acm:")
     assert annotations["backend-protocol"] == "ssl"
-    assert service["additionalServices"] == {"internal": {"type": "ClusterIP"}}
+    assert service["additionalServices"] == {"internal": {"spec": {"type": "ClusterIP"}}}

@@ -172,6 +172,21 @@ def test_an_existing_platform_gets_no_charts(recorded: Recorded, tmp_path: Path,
     assert not [resource for resource in declare(recorded, tmp_path, monkeypatch).resources if "helm" in resource.typ]
 
 
+def test_the_gateways_values_are_written_as_its_chart_reads_them_from_version_40_on() -> None:
+    """Since version 39 it refuses keys that it does not know, and since 40 all of a Service's spec stands in `spec`."""
+    (traefik,) = (
+        chart for chart in charts(cluster(), {"annotations": {"a": "b"}, "spec": {"loadBalancerClass": "c"}}) if chart.name == "traefik"
+    )
+    assert int(traefik.version.split(".")[0]) >= 40
+    assert "globalArguments" not in traefik.values
+    assert traefik.values["global"] == {"checkNewVersion": False, "sendAnonymousUsage": False}
+    assert traefik.values["service"] == {
+        "annotations": {"a": "b"},
+        "spec": {"type": "LoadBalancer", "loadBalancerClass": "c"},
+        "additionalServices": {"internal": {"spec": {"type": "ClusterIP"}}},
+    }
+
+
 def test_charts_are_pinned_and_set_what_the_rollouts_rely_on() -> None:
     found = {chart.name: chart for chart in charts(cluster())}
     assert all(chart.version.count(".") == 2 for chart in found.values())
@@ -180,6 +195,6 @@ def test_charts_are_pinned_and_set_what_the_rollouts_rely_on() -> None:
     assert crds["allowEmptyServices"] is True
     # Probes reach it by a Service of its own; users' Service does not have it.
     assert found["traefik"].values["ports"]["internal"]["expose"] == {"default": False, "internal": True}
-    assert found["traefik"].values["service"]["additionalServices"] == {"internal": {"type": "ClusterIP"}}
+    assert found["traefik"].values["service"]["additionalServices"] == {"internal": {"spec": {"type": "ClusterIP"}}}
     assert found["traefik"].values["metrics"]["prometheus"]["addServicesLabels"] is True
     assert any("traefik.io/v1alpha1" in argument for argument in found["argo-rollouts"].values["controller"]["extraArgs"])
