@@ -23,6 +23,10 @@ ARGO_ROLLOUTS = "v1.9.2"
 """What the tests run against."""
 
 
+LEAVE_SECONDS = 30
+"""A pod of the gateway that ends still answers so long, while load balancers learn that it is going. The chart gives it 60 s to end."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Chart:
     """A Helm chart by repository and exact version, with its values; it brings its CRDs itself, and is ready before anything uses them."""
@@ -86,11 +90,24 @@ def charts(kubernetes: KubernetesConfig, gateway_service: Mapping[str, Any] | No
     }
     traefik = {
         "deployment": {"replicas": 2},
+        # Nodes come and go, by Auto Mode's own will too: never both pods at once, and each on a node of its own where there are two.
+        "podDisruptionBudget": {"enabled": True, "maxUnavailable": 1},
+        "topologySpreadConstraints": [
+            {
+                "maxSkew": 1,
+                "topologyKey": key,
+                "whenUnsatisfiable": "ScheduleAnyway",
+                "labelSelector": {"matchLabels": {"app.kubernetes.io/name": "traefik"}},
+            }
+            for key in ("kubernetes.io/hostname", "topology.kubernetes.io/zone")
+        ],
         "providers": {
             "kubernetesCRD": {"enabled": True, "allowCrossNamespace": False, "allowEmptyServices": True},
             "kubernetesIngress": {"enabled": False},
         },
         "ports": {
+            # By itself the chart opens a port without TLS, on which nothing answers.
+            "web": {"expose": {"default": False}},
             gateway.entry_point: {"port": 8443, "expose": {"default": True}, "exposedPort": 443, "protocol": "TCP"},
             # Only pods of the cluster reach it, by a Service of its own, `traefik-internal`.
             gateway.internal_entry_point: {"port": 8082, "expose": {"default": False, "internal": True}, "protocol": "TCP"},
@@ -101,7 +118,10 @@ def charts(kubernetes: KubernetesConfig, gateway_service: Mapping[str, Any] | No
             "additionalServices": {"internal": {"spec": {"type": "ClusterIP"}}},
         },
         "metrics": {"prometheus": {"addServicesLabels": True, "buckets": ",".join(f"{bound:g}" for bound in BUCKETS)}},
-        "additionalArguments": ["--providers.providersThrottleDuration=100ms"],
+        "additionalArguments": [
+            "--providers.providersThrottleDuration=100ms",
+            f"--entryPoints.{gateway.entry_point}.transport.lifeCycle.requestAcceptGraceTimeout={LEAVE_SECONDS}s",
+        ],
         "global": {"checkNewVersion": False, "sendAnonymousUsage": False},
     }
     job = {

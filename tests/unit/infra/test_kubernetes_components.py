@@ -187,6 +187,22 @@ def test_the_gateways_values_are_written_as_its_chart_reads_them_from_version_40
     }
 
 
+def test_the_gateway_is_open_for_tls_alone() -> None:
+    (traefik,) = (chart for chart in charts(cluster()) if chart.name == "traefik")
+    assert {name for name, port in traefik.values["ports"].items() if port["expose"]["default"]} == {"websecure"}
+    assert traefik.values["ports"]["web"]["expose"] == {"default": False}, "by itself the chart opens it"
+
+
+def test_a_node_that_goes_never_takes_the_whole_gateway() -> None:
+    (traefik,) = (chart for chart in charts(cluster()) if chart.name == "traefik")
+    assert traefik.values["deployment"]["replicas"] == 2
+    assert traefik.values["podDisruptionBudget"] == {"enabled": True, "maxUnavailable": 1}
+    assert "--entryPoints.websecure.transport.lifeCycle.requestAcceptGraceTimeout=30s" in traefik.values["additionalArguments"]
+    keys = {each["topologyKey"]: each["labelSelector"] for each in traefik.values["topologySpreadConstraints"]}
+    assert set(keys) == {"kubernetes.io/hostname", "topology.kubernetes.io/zone"}
+    assert all(each == {"matchLabels": {"app.kubernetes.io/name": "traefik"}} for each in keys.values())
+
+
 def test_charts_are_pinned_and_set_what_the_rollouts_rely_on() -> None:
     found = {chart.name: chart for chart in charts(cluster())}
     assert all(chart.version.count(".") == 2 for chart in found.values())
