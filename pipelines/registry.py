@@ -1,4 +1,7 @@
-"""An image registry, spoken to by the OCI distribution protocol (v1.1), with the credentials that ``docker login`` or its helpers keep."""
+"""An image registry, spoken to by the OCI distribution protocol (v1.1), with the credentials that ``docker login`` or its helpers keep.
+
+A registry on AWS takes the shell's login to AWS, where nothing else is kept for it.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,8 @@ from infra.errors import PlatformError
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 TIMEOUT_SECONDS = 60
+ECR = re.compile(r"\d{12}\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(\.cn)?")
+"""A registry on AWS, by its host."""
 
 
 @dataclass
@@ -133,7 +138,8 @@ class Registry:
             return
         act = "see its log, then run the same command again"
         if status in (401, 403):
-            act = f"docker login {self.host}, with an account that may write {self.repository}"
+            how = "log in to AWS (aws sso login, AWS_PROFILE)" if ECR.fullmatch(self.host) else f"docker login {self.host}"
+            act = f"{how}, with an account that may write {self.repository}"
         elif "no space left" in said:
             act = "free some space where the registry keeps its images, then run the same command again"
         self._refuse(f"it did not {what}: {status} {' '.join(said.split())[:200]}", act)
@@ -219,7 +225,27 @@ def _connection(scheme: str, host: str) -> http.client.HTTPConnection:
 
 
 def _account(host: str) -> str | None:
-    """The account that ``docker login`` keeps for a registry, as base64 of ``user:password``; a helper is asked where one keeps it."""
+    """The account of a registry, as base64 of ``user:password``: what ``docker login`` keeps, else, on AWS, the shell's login to AWS."""
+    return _kept(host) or _of_aws(host)
+
+
+def _of_aws(host: str) -> str | None:
+    """ECR's account for whoever is logged in to AWS; it lasts for twelve hours, and is kept nowhere."""
+    place = ECR.fullmatch(host)
+    if place is None:
+        return None
+    import boto3
+    import botocore.exceptions
+
+    try:
+        ecr = boto3.Session(region_name=place["region"]).client("ecr")
+        return str(ecr.get_authorization_token()["authorizationData"][0]["authorizationToken"])
+    except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError):
+        return None
+
+
+def _kept(host: str) -> str | None:
+    """What ``docker login`` keeps for a registry; a helper is asked where one keeps it."""
     folder = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
     try:
         config = json.loads((folder / "config.json").read_bytes())

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from moto import mock_aws
 
 from infra.errors import PlatformError
-from pipelines.registry import Registry
+from pipelines.registry import Registry, _account
 
 ACCOUNT = base64.b64encode(b"someone:secret").decode()
 DIGEST = "sha256:" + "a" * 64
@@ -156,6 +157,33 @@ def test_without_an_account_it_says_how_to_get_one(secured: str, tmp_path: Path,
     with Registry.at(secured, "iris") as registry, pytest.raises(PlatformError, match="401") as caught:
         registry.has_manifest(DIGEST)
     assert f"docker login {secured}" in str(caught.value)
+
+
+ECR = "111122223333.dkr.ecr.eu-central-1.amazonaws.com"
+
+
+def test_a_registry_of_aws_takes_the_shells_login_to_aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "simulated")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "simulated")
+    with mock_aws():
+        account = _account(ECR)
+        assert _account("registry.example.com") is None
+    assert account is not None and base64.b64decode(account).startswith(b"AWS:")
+    (tmp_path / "config.json").write_text(json.dumps({"auths": {ECR: {"auth": ACCOUNT}}}))
+    assert _account(ECR) == ACCOUNT, "what docker login keeps comes first"
+
+
+def test_without_a_login_to_aws_it_says_how_to_get_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    assert _account(ECR) is None
+    with pytest.raises(PlatformError, match="aws sso login"):
+        Registry.at(f"{ECR}/mldelivery", "iris")._expect(200, 401, "no basic auth credentials", "answer")
 
 
 def test_a_certificate_that_nobody_vouches_for_is_refused(secured: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
