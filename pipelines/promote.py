@@ -56,15 +56,26 @@ def preview(root: Path, stack: str, *, is_policed: bool | None = None) -> Ended:
 
 
 def down(root: Path, stack: str) -> None:
-    """End everything that a stack runs. Releases, data and MLflow's records stay."""
+    """End everything that a stack runs. Releases, data and MLflow's records stay, and so does an image registry that holds images."""
     engine = Engine(root, stack)
     if engine.state_file is not None and not engine.state_file.is_file():
         print(f"{stack} is not up")
         return
     recover(engine)
     ended = engine.run("destroy", "--yes", "--skip-preview")
+    if _is_full_registry(ended):
+        # It fails at once, and the engine begins nothing after a failure: clusters and databases would stay, and their bill.
+        ended = engine.run("destroy", "--yes", "--skip-preview", "--continue-on-error")
+        if _is_full_registry(ended):
+            print(f"the image registry of {stack} holds images, and stays with its key: other environments may run them")
+            return
     if ended.code:
         raise PlatformError(f"{stack} could not be taken down: {ended.reason}", act=gone_for_good(ended.reason, stack))
+
+
+def _is_full_registry(ended: Ended) -> bool:
+    """Whether repositories that hold images are all that the engine could not delete."""
+    return bool(ended.code and ended.errors) and all("RepositoryNotEmptyException" in error for error in ended.errors)
 
 
 def promote(root: Path, stack: str, model: str, number: int, *, commit: bool) -> None:
