@@ -31,12 +31,21 @@ def _ipv4(text: str) -> str:
     return text
 
 
+def _whole_path(text: str) -> str:
+    _, is_short, name = text.partition(":role/AWSReservedSSO_")
+    if is_short:
+        raise ValueError(
+            f"EKS knows roles of sign-on by their whole path: aws iam get-role --role-name AWSReservedSSO_{name} --query Role.Arn"
+        )
+    return text
+
+
 Cidr = Annotated[str, AfterValidator(_network)]
 ClientCidr = Annotated[Cidr, AfterValidator(_not_everybody)]
 PrivateCidr = Annotated[ClientCidr, AfterValidator(_ipv4)]
 Account = Annotated[str, Field(pattern=r"^\d{12}$")]
 Region = Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")]
-RoleArn = Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:iam::\d{12}:(role|user)/[\w+=,.@/-]+$")]
+RoleArn = Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:iam::\d{12}:(role|user)/[\w+=,.@/-]+$"), AfterValidator(_whole_path)]
 CertificateArn = Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:acm:[a-z0-9-]+:\d{12}:certificate/[\w-]+$")]
 Days = Annotated[int, Field(ge=1, le=3653)]
 Host = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")]

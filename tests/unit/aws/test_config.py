@@ -35,6 +35,12 @@ def test_the_cluster_is_known_from_the_account_alone() -> None:
     assert cluster.kubeconfig == ".local/kubeconfig/mldelivery-prod"
 
 
+def test_a_role_of_sso_is_known_by_its_whole_path() -> None:
+    role = "arn:aws:iam::111122223333:role/aws-reserved/sso.amazonaws.com/eu-central-1/AWSReservedSSO_Admin_0a1b"
+    config = config_of("dev", aws={"cluster": {"admins": [role]}})
+    assert config.aws is not None and config.aws.cluster.admins == [role]
+
+
 def test_the_store_of_mlflow_lies_in_the_environments_region_until_it_is_said_otherwise() -> None:
     database = {"host": "database.test", "secret": "mlflow-database", "ca-config-map": "rds-ca"}
     for given, region in (({}, "eu-central-1"), ({"region": "eu-west-1"}, "eu-west-1")):
@@ -57,6 +63,11 @@ def test_a_section_kubernetes_of_ones_own_is_taken_as_it_is() -> None:
         ({"acount": "1"}, "aws.acount", "did you mean 'account'?"),
         ({"cluster": {"public-cidrs": ["0.0.0.0/0"]}}, "aws.cluster.public-cidrs.0", "that is everybody"),
         ({"cluster": {"public-cidrs": ["::/0"]}}, "aws.cluster.public-cidrs.0", "that is everybody"),
+        (
+            {"cluster": {"admins": ["arn:aws:iam::111122223333:role/AWSReservedSSO_Admin_0a1b"]}},
+            "aws.cluster.admins.0",
+            "aws iam get-role --role-name AWSReservedSSO_Admin_0a1b",
+        ),
         ({"cluster": {"private-cidrs": ["0.0.0.0/0"]}}, "aws.cluster.private-cidrs.0", "that is everybody"),
         ({"cluster": {"private-cidrs": ["fd00::/8"]}}, "aws.cluster.private-cidrs.0", "IPv4"),
         ({"network": {"existing": {"stack": "a/b/c"}}}, "aws", "nobody reaches the cluster's API: give cluster.private-cidrs"),
