@@ -93,6 +93,8 @@ def lacks(suite: list[Expectation], model: Model) -> list[str]:
             found.append(f"{named(each)} is missing")
         elif not any(_is_as_strict(kwargs, each) for kwargs in same):
             found.append(f"{named(each)} must keep {each['kwargs']}")
+        elif each["type"] == DISTRIBUTION and not any(_tells_apart(kwargs) for kwargs in same):
+            found.append(f"{named(each)} has one bin, in which whatever comes is the same")
     return found
 
 
@@ -111,6 +113,13 @@ def _is_as_strict(found: dict[str, Any], each: Expectation) -> bool:
         )
     except TypeError:  # a text where a number belongs
         return False
+
+
+def _tells_apart(found: dict[str, Any]) -> bool:
+    """Whether a distribution has more than one share; one that is written otherwise is left to Great Expectations."""
+    partition = found.get("partition_object")
+    weights = partition.get("weights") if isinstance(partition, dict) else None
+    return not isinstance(weights, list) or len(weights) > 1
 
 
 def _keeps(key: str, found: Any, value: Any) -> bool:

@@ -232,13 +232,14 @@ def test_the_real_data_is_valid(spoiled: Callable[..., tuple[Work, Snapshot]], n
         ("progression", cells("progression", 150.0, 442), ["expect_column_unique_value_count_to_be_between", "'progression'"]),
         ("progression", other_unit, ["expect_column_kl_divergence_to_be_less_than", "'progression'"]),
         ("progression", narrower, ["expect_column_kl_divergence_to_be_less_than", "'progression'"]),
+        ("progression", cells("sex", 2.0, 350), ["expect_column_kl_divergence_to_be_less_than", "'sex'"]),
         ("progression", cells("bmi", 900.0), ["expect_column_values_to_be_between", "'bmi'", "900.0"]),
     ],
 )
 def test_a_bad_snapshot_is_refused(spoiled: Callable[..., tuple[Work, Snapshot]], name: str, spoil: Spoil, words: list[str]) -> None:
     def in_one_type(frame: Rows) -> Rows:
         changed = spoil(frame)
-        mixed = [column for column in changed if changed[column].dtype == "object" and column in ("progression", "bmi")]
+        mixed = [column for column in changed if changed[column].dtype == "object" and column in ("progression", "bmi", "sex")]
         for column in mixed:
             is_number = changed[column].map(lambda cell: cell is None or isinstance(cell, float)).all()
             changed[column] = changed[column].astype("float64") if is_number else changed[column].astype(str)

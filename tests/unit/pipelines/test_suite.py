@@ -103,6 +103,12 @@ def test_a_distribution_without_its_reference_is_none(iris: list[Expectation]) -
     assert len(lacks(iris, read_model(MODELS / "iris"))) == 1
 
 
+def test_a_distribution_of_one_bin_is_none(iris: list[Expectation]) -> None:
+    of(iris, DISTRIBUTION, "sepal_length_cm")["partition_object"] = {"bins": [1.0, 2.0], "weights": [1.0]}
+    (found,) = lacks(iris, read_model(MODELS / "iris"))
+    assert found == f"{DISTRIBUTION} (sepal_length_cm) has one bin, in which whatever comes is the same"
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     shutil.copytree(MODELS / "iris", tmp_path / "iris", ignore=shutil.ignore_patterns("__pycache__"))
