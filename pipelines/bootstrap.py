@@ -47,7 +47,7 @@ def interval(metric: str, answers: Answers, seed: int) -> Interval:
 
     value = measure(metric, answers, numpy.ones((1, len(answers.truth))))[0]
     spread = numpy.concatenate([measure(metric, answers, weights) for weights in _draws(len(answers.truth), seed)])
-    return _summary(value, spread)
+    return _left_open(metric, _summary(value, spread), len(answers.truth), least=0.0)
 
 
 def difference(metric: str, challenger: Answers, champion: Answers, seed: int) -> Interval:
@@ -56,11 +56,7 @@ def difference(metric: str, challenger: Answers, champion: Answers, seed: int) -
 
 
 def beside(metrics: Sequence[str], challenger: Answers, champion: Answers, seed: int) -> tuple[dict[str, Interval], dict[str, Interval]]:
-    """The champion's metrics, and challenger minus champion in each, on the same rows in every resample; one pass over the resamples.
-
-    Where both gave every row the same label, no resample differs and the interval would be one point, which claims more than the rows tell;
-    the rule of three says in what share of the world's rows they may still differ: up to 3 / ``rows``.
-    """
+    """The champion's metrics, and challenger minus champion in each, on the same rows in every resample; one pass over the resamples."""
     import numpy
 
     rows = len(challenger.truth)
@@ -69,16 +65,11 @@ def beside(metrics: Sequence[str], challenger: Answers, champion: Answers, seed:
     for weights in _draws(rows, seed):
         for metric in metrics:
             spread[metric].append(_both(metric, challenger, champion, weights))
-    is_same = bool((challenger.predicted == champion.predicted).all())
     theirs, apart = {}, {}
     for metric in metrics:
         (mine, other), (drawn, drawn_other) = both[metric][:, 0], numpy.concatenate(spread[metric], axis=1)
-        theirs[metric] = _summary(other, drawn_other)
-        found = _summary(mine - other, drawn - drawn_other)
-        if metric in OF_LABELS and is_same:
-            reach = min(1.0, 3 / rows)
-            found = Interval(value=found.value, low=min(found.low, -reach), high=max(found.high, reach))
-        apart[metric] = found
+        theirs[metric] = _left_open(metric, _summary(other, drawn_other), rows, least=0.0)
+        apart[metric] = _left_open(metric, _summary(mine - other, drawn - drawn_other), rows, least=-1.0)
     return theirs, apart
 
 
@@ -188,6 +179,18 @@ def _summary(value: float, spread: Array) -> Interval:
 
     low, high = numpy.quantile(spread, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Interval(value=round(float(value), 6), low=round(float(low), 6), high=round(float(high), 6))
+
+
+def _left_open(metric: str, found: Interval, rows: int, *, least: float) -> Interval:
+    """The interval, or a wider one where no resample differs from another, as when all is right, or the same rows are for both models.
+
+    One point would claim more than the rows tell. The rule of three says in what share of the world's rows it may still be otherwise: up to
+    3 / ``rows``.
+    """
+    if metric not in OF_LABELS or found.low < found.high:
+        return found
+    reach = 3 / rows
+    return Interval(value=found.value, low=max(least, found.low - reach), high=min(1.0, found.high + reach))
 
 
 _MEASURES: Mapping[str, Callable[[Answers, Array], Array]] = {

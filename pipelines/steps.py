@@ -51,7 +51,7 @@ STEPS = (
     Step("validate", "validate.validate", "validation", version=3, apart="when large"),
     Step("train", "train.train", "trained", version=2, apart="always", limit="training", settings=("code", "environment")),
     Step("test", "test.run_tests", "tested", apart="always", limit="tests", settings=("code", "environment")),
-    Step("evaluate", "evaluate.evaluate", "evaluation", version=2, apart="always", settings=("code", "environment", "champion")),
+    Step("evaluate", "evaluate.evaluate", "evaluation", version=3, apart="always", settings=("code", "environment", "champion")),
     Step("package", "package.package", "packaged", version=2, apart="always", settings=("code", "environment", "number")),
     Step("verify", "verify.verify", "verified", apart="always", settings=("environment", "number")),
     Step("image", "image.make_image", "imaged", apart="always", settings=("environment", "number")),

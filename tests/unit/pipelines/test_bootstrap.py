@@ -77,6 +77,29 @@ def test_full_agreement_still_leaves_three_rows_open() -> None:
     assert difference("accuracy", answers(), answers(), 7) == Interval(value=0.0, low=-0.05, high=0.05)
 
 
+def sure(truth: list[int], predicted: list[int]) -> Answers:
+    return Answers(truth=np.array(truth), predicted=np.array(predicted), probabilities=np.eye(3)[predicted])
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "macro-f1"])
+def test_a_perfect_score_still_leaves_three_rows_open(metric: str) -> None:
+    truth = [0, 1, 2] * 20
+    assert interval(metric, sure(truth, truth), 7) == Interval(value=1.0, low=0.95, high=1.0)
+
+
+def test_nothing_right_still_leaves_three_rows_open() -> None:
+    assert interval("accuracy", sure([0, 1, 2] * 20, [1, 2, 0] * 20), 7) == Interval(value=0.0, low=0.0, high=0.05)
+
+
+def test_being_wrong_about_the_same_rows_in_another_way_leaves_them_open_too() -> None:
+    """Their labels differ, so they are two models, but no row is right for one alone: no resample differs in accuracy."""
+    truth = [0, 1, 2] * 20
+    one, other = sure(truth, [2, *truth[1:]]), sure(truth, [1, *truth[1:]])
+    found = difference("accuracy", one, other, 7)
+    assert found == Interval(value=0.0, low=-0.05, high=0.05)
+    assert judge("accuracy", found, margin=0.01, rows=60, minimum_rows=30) == "not enough evidence"
+
+
 @pytest.mark.parametrize(
     ("low", "high", "verdict"),
     [(-0.05, 0.05, "pass"), (-0.1, 0.2, "pass"), (-0.11, 0.2, "not enough evidence"), (-0.3, -0.11, "fail"), (0.01, 0.2, "pass")],
