@@ -3,7 +3,7 @@
 Nothing here is a gate. It is what a person reads on the evidence card before they trust the metrics that are one. Sections that a kind of
 model does not have stay empty, and readers show what is there. Pure functions over arrays; the frame is the holdout's rows.
 
-Source of the interval of a share: Wilson (1927); it stays inside 0 to 1 and holds for few rows, which a normal approximation does not.
+Source of the interval of a share: Wilson (1927); of a mean: Student (1908). Both hold for few rows, which a normal approximation does not.
 """
 
 from __future__ import annotations
@@ -251,10 +251,13 @@ def share(hits: float, rows: float) -> Interval | None:
 
 
 def mean(values: Array, *, bound: float | None = None) -> Interval:
-    """A mean with its 95 % interval. Where no value differs from another it would be a point; ``bound`` widens it by the rule of three."""
+    """A mean with its 95 % interval (Student). Where all values are the same that is a point; ``bound`` widens it by the rule of three."""
+    from scipy.stats import t  # type: ignore[import-untyped]
+
     rows = len(values)
     middle = float(values.mean())
-    reach = Z * float(values.std(ddof=1)) / math.sqrt(rows) if rows > 1 else 0.0
+    # With the normal distribution's quantile, one in eight intervals of five rows would not hold the mean.
+    reach = float(t.ppf(0.975, rows - 1)) * float(values.std(ddof=1)) / math.sqrt(rows) if rows > 1 else 0.0
     if reach == 0.0 and bound is not None:
         reach = min(bound, 3 * bound / rows)
     return _interval(middle, middle - reach, middle + reach)

@@ -99,6 +99,15 @@ def test_no_rows_have_no_share() -> None:
     assert detail.share(0, 0) is None
 
 
+@pytest.mark.parametrize("rows", [5, 12, 400])
+def test_a_mean_of_few_rows_has_the_interval_of_student(rows: int) -> None:
+    from scipy.stats import sem, t  # type: ignore[import-untyped]
+
+    values = numpy.random.default_rng(rows).normal(3, 2, rows)
+    found = detail.mean(values)
+    assert (found.low, found.high) == pytest.approx(t.interval(0.95, rows - 1, loc=values.mean(), scale=sem(values)), abs=1e-6)
+
+
 def test_a_mean_of_equal_differences_is_no_point() -> None:
     found = detail.mean(numpy.zeros(30), bound=1.0)
     assert (found.low, found.high) == pytest.approx((-0.1, 0.1))
