@@ -24,6 +24,10 @@ from pipelines.work import Work
 if TYPE_CHECKING:
     import pandas
 
+OTHER_FORMATS = frozenset(
+    {"", ".csv", ".tsv", ".txt", ".gz", ".zip", ".bz2", ".xz", ".zst", ".parquet", ".json", ".jsonl", ".xls", ".xlsx"}
+)
+"""Endings of files that hold rows, and are no batch: a dated one is a mistake. Of others, such as ``.partial``, nothing is said."""
 SMALL_BYTES = 1 << 20
 """A file of fewer is read at once."""
 
@@ -31,9 +35,18 @@ SMALL_BYTES = 1 << 20
 def arrived(folder: Path, model: Model, until: date) -> list[Path]:
     """The batches dated up to and including ``until``, oldest first.
 
-    Raises StepFailed when a file's name is no date, or when nothing has arrived.
+    Raises StepFailed when a file's name is no date, when a dated one is of another format, or when nothing has arrived.
     """
     batches = folder / model.data.batches
+    others = sorted(path.name for path in batches.glob("????-??-??*") if path.suffix != ".csv" and path.suffix.lower() in OTHER_FORMATS)
+    if others:
+        raise StepFailed(
+            "a batch is a CSV file",
+            where=str(batches),
+            got=others[0],
+            allowed="YYYY-MM-DD.csv",
+            act="write it as one, or move it elsewhere",
+        )
     found: list[tuple[date, Path]] = []
     for path in sorted(batches.glob("*.csv")):
         try:
@@ -157,6 +170,15 @@ def _read_batch(path: Path) -> Iterator[pandas.DataFrame]:
     line = 2
     try:
         for frame in _read_csv(path):
+            if not isinstance(frame.index, pandas.RangeIndex):
+                # pandas takes the first cells of each row for its name then, and every other cell for one of the column to its left.
+                raise StepFailed(
+                    "a row has more cells than the first line has names",
+                    where=str(path),
+                    got=f"{frame.index.nlevels + len(frame.columns)} cells",
+                    allowed=f"{len(frame.columns)} cells: {', '.join(map(str, frame.columns))}",
+                    act="mend it at its source: a decimal point, no comma at the end of a line, quotes around a cell that holds one",
+                )
             taken = set(frame.columns) & set(rows.OWN_COLUMNS)
             if taken:
                 raise StepFailed("has a column that snapshots use themselves", where=str(path), got=sorted(taken), act="rename it")

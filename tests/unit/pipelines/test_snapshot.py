@@ -165,6 +165,36 @@ def test_what_is_no_csv_is_told_with_its_line_however_far_it_lies(work: Callable
     assert list(made.store.glob("snapshots/**/*")) == []
 
 
+@pytest.mark.parametrize("line", ["5,1,3,4,0.4,setosa", "5.1,3,4,0.4,setosa,"])
+@pytest.mark.parametrize("small", [1 << 20, 0])
+def test_more_cells_than_columns_are_refused_rather_than_moved_to_the_left(
+    work: Callable[..., Work], monkeypatch: pytest.MonkeyPatch, line: str, small: int
+) -> None:
+    """A decimal comma, or a comma at the end of each line."""
+    monkeypatch.setattr(snapshot, "SMALL_BYTES", small)
+    made = work()
+    batches = made.folder / "data" / "batches"
+    batches.mkdir(parents=True)
+    (batches / "2026-11-01.csv").write_text("\n".join([COLUMNS, *[line] * 9, ""]))
+    with pytest.raises(StepFailed, match=r"2026-11-01\.csv: a row has more cells than the first line has names") as caught:
+        take_snapshot(made)
+    assert "5 cells: sepal_length_cm, sepal_width_cm" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["2026-11-02.CSV", "2026-11-02.csv.gz", "2026-11-02.parquet", "2026-11-02"])
+def test_a_batch_of_another_format_is_refused_rather_than_left_out(work: Callable[..., Work], name: str) -> None:
+    made = work()
+    batches = made.folder / "data" / "batches"
+    batches.mkdir(parents=True)
+    (batches / "2026-11-01.csv").write_text("\n".join([COLUMNS, *LINES, ""]))
+    (batches / "README.md").write_text("Where the batches come from.")
+    assert take_snapshot(made).rows == len(LINES)
+    (batches / name).write_text("\n".join([COLUMNS, *LINES, ""]))
+    with pytest.raises(StepFailed, match="a batch is a CSV file") as caught:
+        take_snapshot(made)
+    assert name in str(caught.value)
+
+
 def test_batches_that_change_while_they_are_read_are_no_snapshot(work: Callable[..., Work], monkeypatch: pytest.MonkeyPatch) -> None:
     model = work().model
     monkeypatch.setattr(table, "ROWS_AT_ONCE", 2)
