@@ -16,7 +16,7 @@ from pipelines.release import ROOT, day
 if TYPE_CHECKING:
     import pandas
 
-    from pipelines.model import Model
+    from pipelines.model import Model, Output
 
 HEAD = """\
 # What the data of {name} must be like before anything is trained on it, as Great Expectations takes it. Made by
@@ -58,7 +58,7 @@ def made(folder: Path, model: Model, until: date) -> str:
             "this data is no reference",
             where=f"models/{folder.name}",
             got=unfit,
-            allowed="each column of model.yaml, filled, of its type",
+            allowed="each column of model.yaml, filled, of its type, with more than one value; rows of each label and of no other",
             act="mend the data, or choose an earlier day: UNTIL=YYYY-MM-DD",
         )
     suite = of_data(frame, model)
@@ -79,6 +79,18 @@ def _unfit(frame: pandas.DataFrame, model: Model) -> Iterator[str]:
             yield f"empty cells in {name}"
         elif name in numbers and frame[name].dtype != "float64":
             yield f"cells in {name} that are no numbers"
+        elif name == model.output.column and model.output.labels:
+            yield from _unfit_labels(set(frame[name].unique()), model.output)
+        elif frame[name].nunique() < 2:
+            yield f"only one value in {name}"
+
+
+def _unfit_labels(seen: set[Any], output: Output) -> Iterator[str]:
+    for label in output.labels:
+        if label not in seen:
+            yield f"no row of {label} in {output.column}"
+    for label in sorted(map(str, seen - set(output.labels))):
+        yield f"{label} in {output.column}, which model.yaml does not list"
 
 
 def _there(path: Path) -> list[dict[str, Any]]:

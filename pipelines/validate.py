@@ -88,7 +88,7 @@ def run_suite_in_parts(path: Path, model: Model, expectations: Sequence[suite.Ex
     few = next(rows.parts(path, 1, known))
     columns = set(suite.with_measures(few, model).columns)
     asked = [at for at, each in enumerate(expectations) if _columns(each) <= columns]
-    with _quiet():
+    with _quiet(), _asked(model):
         built = [_built(expectations[at], model) for at in asked]
         found = parts.judged((suite.with_measures(each, model) for each in rows.parts(path, size, known)), built)
     joined = {at: _plain(expectations[at], each) for at, each in zip(asked, found, strict=True) if each is not None}
@@ -135,6 +135,25 @@ def _quiet() -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def _asked(model: Model) -> Iterator[None]:
+    """What Great Expectations meets before it judges, such as a distribution that is none, as an error that names the suite."""
+    try:
+        yield
+    except (StepFailed, OSError, MemoryError):
+        raise
+    except Exception as error:  # told by errors of many types
+        raise StepFailed(
+            f"cannot be asked of this data: {type(error).__name__}: {' '.join(str(error).split())[:300]}",
+            where=_suite_of(model),
+            act=f"mend what was edited by hand, or make the suite anew: make expectations MODEL={model.name}",
+        ) from error
+
+
+def _suite_of(model: Model) -> str:
+    return f"models/{model.name.replace('-', '_')}/{model.data.expectations}"
+
+
 def _ask(data: pandas.DataFrame, model: Model, expectations: Sequence[suite.Expectation]) -> list[dict[str, Any]]:
     """Great Expectations' own results, in the order of the expectations."""
     with _quiet():
@@ -150,7 +169,8 @@ def _ask(data: pandas.DataFrame, model: Model, expectations: Sequence[suite.Expe
         batch: Batch = definition.get_batch({"dataframe": data})
         # Results come in an order of their own; the place in the suite travels with each.
         built = [_built({**each, "meta": {"place": at}}, model) for at, each in enumerate(expectations)]
-        found = batch.validate(gx.ExpectationSuite(name=model.name, expectations=built), result_format="COMPLETE").results
+        with _asked(model):
+            found = batch.validate(gx.ExpectationSuite(name=model.name, expectations=built), result_format="COMPLETE").results
     documents = [each.to_json_dict() for each in found]
     return sorted(documents, key=lambda each: int(each["expectation_config"]["meta"]["place"]))
 
@@ -163,7 +183,7 @@ def _built(each: suite.Expectation, model: Model) -> Any:
     except Exception as error:  # what is no expectation is told by errors of many types
         raise StepFailed(
             f"{suite.named(each)} is no expectation: {' '.join(str(error).split())[:300]}",
-            where=f"models/{model.name.replace('-', '_')}/{model.data.expectations}",
+            where=_suite_of(model),
             allowed="type and kwargs as Great Expectations takes them",
             act="correct or remove it",
         ) from None
@@ -180,6 +200,8 @@ def _plain(each: suite.Expectation, document: dict[str, Any]) -> Result:
     details = found.get("details") or {}
     arguments = {key: value for key, value in each["kwargs"].items() if key not in {"column", "partition_object"}}
     observed = details.get("mismatched") or found.get("observed_value")
+    if found.get("partial_missing_list"):
+        observed = f"missing: {', '.join(sorted(map(str, found['partial_missing_list'])))}"
     if observed is None:
         observed = _exception(document) or (f"{found['unexpected_percent']:.3g} % of the rows" if found.get("unexpected_percent") else None)
     positions = found.get("unexpected_index_list") or []

@@ -117,8 +117,9 @@ def test_one_class_only_is_said(empty: Laboratory) -> None:
     edit(only_setosa, every=True)(empty.iris / "data" / "batches")
     empty.change("model.yaml", "minimum-rows: 60", "minimum-rows: 10")
     empty.change("expectations.yaml", "{min_value: 60}", "{min_value: 10}")
-    with pytest.raises(GateFailed, match="expect_column_distinct_values_to_contain_set failed for column 'species'"):
+    with pytest.raises(GateFailed, match="expect_column_distinct_values_to_contain_set failed for column 'species'") as caught:
         empty.release(until=LATER)
+    assert "missing: versicolor, virginica" in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -173,6 +174,13 @@ def test_what_is_no_expectation_is_refused_rather_than_left_out(empty: Laborator
     with pytest.raises(StepFailed, match=r"expect_column_to_shine \(species\) is no expectation"):
         empty.release()
     assert not (empty.store / "steps" / "iris" / "train").exists()
+
+
+def test_a_suite_that_cannot_be_asked_is_refused(empty: Laboratory) -> None:
+    empty.change("expectations.yaml", "      weights: [", "      weights: [0.5, ")
+    with pytest.raises(StepFailed, match=r"cannot be asked of this data: .*partition") as caught:
+        empty.release()
+    assert "models/iris/expectations.yaml" in str(caught.value)
 
 
 def test_a_suite_that_asks_less_than_the_model_is_refused(empty: Laboratory) -> None:

@@ -139,9 +139,16 @@ def text_cell(lines: list[str]) -> list[str]:
     return [lines[0], "long," + lines[1].partition(",")[2], *lines[2:]]
 
 
+def constant(lines: list[str]) -> list[str]:
+    return [lines[0], *("5.1," + line.partition(",")[2] for line in lines[1:])]
+
+
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
+        (constant, "only one value in sepal_length_cm"),
+        (lambda lines: [line for line in lines if not line.endswith("virginica")], "no row of virginica in species"),
+        (lambda lines: [line.replace("virginica", "rose") for line in lines], "rose in species, which model.yaml does not list"),
         (empty_cell, "empty cells in sepal_length_cm"),
         (text_cell, "cells in sepal_length_cm that are no numbers"),
         (lambda lines: [lines[0].replace("species", "kind"), *lines[1:]], "no column species"),
