@@ -76,12 +76,15 @@ def run(
     what: str,
     memory: Allowed,
     how: Literal["forkserver", "spawn"] = "forkserver",
+    kept: Path | None = None,
 ) -> Result:
     """Call a function in a process of its own, its prints going to ``log``.
 
     Raises StepFailed when it raises, dies, or takes longer than ``seconds`` or more than ``memory``, after all that it started was ended;
     StepFailed and OSError that it raises come through as they are. ``how``: spawn, for what needs none of the packages that are preloaded.
+    ``kept``: where ``log`` is found after a failure, when it does not stay where it is.
     """
+    kept = kept or log
     context: Any = multiprocessing.get_context(how)
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_child, args=(theirs, log, function, arguments))
@@ -91,7 +94,7 @@ def run(
         if not _answered(ours, Watch(process.pid or 0), seconds, what, memory):
             raise StepFailed(
                 f"{what} did not end within {seconds:g} s and was stopped",
-                where=str(log),
+                where=str(kept),
                 got=_tail(log) or "it printed nothing",
                 act="mend the code, or give it longer in model.yaml",
             )
@@ -107,7 +110,10 @@ def run(
                     act=f"if the machine ran out of memory, allow it less, so that it is told in time: {memory.key}; then run again",
                 ) from None
             raise StepFailed(
-                f"{what} ended its process", where=str(log), got=f"exit {process.exitcode}; {_tail(log)}", act="mend the code"
+                f"{what} ended its process",
+                where=str(kept),
+                got=f"exit {process.exitcode}; {_tail(log) or 'it printed nothing'}",
+                act="mend the code",
             ) from None
     finally:
         _end(process)
@@ -183,7 +189,8 @@ def _told(error: BaseException) -> tuple[str, Any]:
         return "refused", (error.errno, error.strerror, error.filename)
     if isinstance(error, MemoryError):
         return "memory", f"{error or 'no more to be had'} ({place(error)})"
-    return "raised", {"type": type(error).__name__, "text": str(error), "at": place(error)}
+    text = error.msg if isinstance(error, SyntaxError) else str(error)
+    return "raised", {"type": type(error).__name__, "text": text, "at": place(error)}
 
 
 def _revive(kind: str, content: Any) -> Exception:
@@ -210,6 +217,8 @@ def _disk_full(error: BaseException | None) -> OSError | None:
 
 def place(error: BaseException) -> str:
     """File and line of the model's code that raised, or of whatever did."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{error.filename}:{error.lineno}"
     frames = traceback.extract_tb(error.__traceback__)
     of_model = [frame for frame in frames if "/models/" in frame.filename and "site-packages" not in frame.filename]
     frame = (of_model or frames)[-1]

@@ -275,7 +275,7 @@ class _Run:
             arguments = [work, *(self.artifacts[name] for name in step.needs())]
             started = time.monotonic()
             try:
-                artifact = self._call(step, output, arguments)
+                artifact = self._call(step, work, arguments)
             except DeliveryError as error:
                 _leave_trace(work)
                 error.add_note(step.name)
@@ -287,13 +287,13 @@ class _Run:
             self._steps.keep(step.name, key, output, asdict(artifact), time.monotonic() - started, outside)
             return artifact
 
-    def _call(self, step: Step, output: Path, arguments: list[Any]) -> Any:
+    def _call(self, step: Step, work: Work, arguments: list[Any]) -> Any:
         if step.apart == "never":
             return step.load()(*arguments)
         size, of = self._given()
         if step.apart == "when large" and size <= LARGE_BYTES:
             return step.load()(*arguments)
-        model: Model = self._work.model
+        model: Model = work.model
         training = model.training.time_limit_seconds + (model.search.time_limit_seconds if model.search else 0)
         seconds = {"training": training, "tests": model.gates.test_seconds, "fixed": FIXED_SECONDS}[step.limit]
         if step.apart == "when large":
@@ -302,9 +302,10 @@ class _Run:
             step.load(),
             *arguments,
             seconds=seconds,
-            log=output / "log.txt",
+            log=work.output / "log.txt",
+            kept=work.trace("log.txt"),
             what=f"step '{step.name}'",
-            memory=memory.allowed(model, self._work.folder, of=of),
+            memory=memory.allowed(model, work.folder, of=of),
             # What is preloaded for the other steps is loading still, and of no use to these.
             how="spawn" if step.apart == "when large" else "forkserver",
         )

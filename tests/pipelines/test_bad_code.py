@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from datetime import date
+from pathlib import Path
 
 import pytest
 
@@ -37,6 +38,12 @@ def test_code_that_raises_is_named_by_file_and_line(laboratory: Laboratory) -> N
     assert len(laboratory.versions()) == 1
 
 
+def test_code_that_is_no_python_is_named_by_file_and_line(laboratory: Laboratory) -> None:
+    (laboratory.iris / "train.py").write_text(HEAD + "    return LogisticRegression(\n")
+    with pytest.raises(StepFailed, match=r"models/iris/train\.py:5: SyntaxError: '\(' was never closed"):
+        laboratory.release(champion="1")
+
+
 def test_what_code_prints_stays_out_of_the_run_and_is_kept(laboratory: Laboratory, capfd: pytest.CaptureFixture[str]) -> None:
     laboratory.change("train.py", "    regression =", "    print('a secret')\n    regression =")
     assert laboratory.main("--champion", "1") == 0
@@ -54,6 +61,7 @@ def test_code_that_never_ends_is_stopped(laboratory: Laboratory) -> None:
         laboratory.release(champion="1")
     assert time.monotonic() - started < 30
     assert "thinking" in str(caught.value)
+    assert "thinking" in Path(caught.value.where).read_text(encoding="utf-8")
 
 
 def test_a_trial_that_never_ends_is_stopped_and_named(laboratory: Laboratory) -> None:
@@ -79,6 +87,7 @@ def test_code_that_ends_its_process_is_said(laboratory: Laboratory) -> None:
     with pytest.raises(StepFailed, match="step 'train' ended its process") as caught:
         laboratory.release(champion="1")
     assert "exit 7" in str(caught.value)
+    assert Path(caught.value.where).is_file()
 
 
 def test_a_class_of_ones_own_is_not_loaded_unless_it_is_trusted(laboratory: Laboratory) -> None:
