@@ -76,15 +76,13 @@ def beside(metrics: Sequence[str], challenger: Answers, champion: Answers, seed:
 def judge(metric: str, found: Interval, *, margin: float, rows: int, minimum_rows: int) -> str:
     """``pass``, ``fail`` or ``not enough evidence`` of "not worse than the champion by more than the margin".
 
-    Pass when the whole interval is above minus the margin, fail when the whole interval is below it; between the two, and with fewer rows
-    than ``minimum_rows``, the holdout cannot tell.
+    Fail when the whole interval is below minus the margin, pass when the whole interval is above it on ``minimum_rows`` or more; else the
+    holdout cannot tell.
     """
     low, high = (-found.high, -found.low) if metric in LOWER_IS_BETTER else (found.low, found.high)
-    if rows < minimum_rows:
-        return "not enough evidence"
-    if low >= -margin:
-        return "pass"
-    return "fail" if high < -margin else "not enough evidence"
+    if high < -margin:
+        return "fail"
+    return "pass" if low >= -margin and rows >= minimum_rows else "not enough evidence"
 
 
 def positions(values: Sequence[str], labels: Sequence[str]) -> list[int]:

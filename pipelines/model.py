@@ -21,6 +21,8 @@ from pipelines.orchestrated import cron_of
 KindName = Literal["tabular", "text", "regression"]
 MetricName = Literal["accuracy", "macro-f1", "log-loss", "mae", "rmse", "r2"]
 LOWER_IS_BETTER: frozenset[MetricName] = frozenset({"log-loss", "mae", "rmse"})
+SHARES: frozenset[MetricName] = frozenset({"accuracy", "macro-f1"})
+"""From 0 to 1."""
 METRICS: dict[str, tuple[MetricName, ...]] = {"class": ("accuracy", "macro-f1", "log-loss"), "value": ("mae", "rmse", "r2")}
 """Type of the output -> what is measured on the holdout."""
 
@@ -171,6 +173,8 @@ class ComparisonGate(_Section):
     def _says_why(self) -> ComparisonGate:
         if self.insufficient_evidence == "allow" and not self.allowed_because.strip():
             raise ValueError("'insufficient-evidence: allow' needs its reason in 'allowed-because'; it goes into the record")
+        if self.metric in SHARES and self.margin >= 1:
+            raise ValueError(f"a margin in {self.metric} is below 1, not {self.margin:g}: no model could be worse by more")
         return self
 
 
@@ -181,6 +185,24 @@ class Gates(_Section):
     maximum: dict[MetricName, float] = {}
     comparison: ComparisonGate
     test_seconds: float = Field(300, gt=0)
+
+    @field_validator("minimum")
+    @classmethod
+    def _of_more(cls, minimum: dict[MetricName, float]) -> dict[MetricName, float]:
+        for metric, value in minimum.items():
+            if metric in LOWER_IS_BETTER:
+                raise ValueError(f"of {metric} less is better: hold it under maximum")
+            if metric in SHARES and not 0 < value <= 1:
+                raise ValueError(f"{metric} is above 0 and at most 1, not {value:g}")
+        return minimum
+
+    @field_validator("maximum")
+    @classmethod
+    def _of_less(cls, maximum: dict[MetricName, float]) -> dict[MetricName, float]:
+        for metric in maximum:
+            if metric not in LOWER_IS_BETTER:
+                raise ValueError(f"of {metric} more is better: hold it under minimum")
+        return maximum
 
     @model_validator(mode="after")
     def _something(self) -> Gates:

@@ -117,6 +117,11 @@ def test_too_few_rows_are_never_a_pass() -> None:
     assert judge("accuracy", Interval(value=0.5, low=0.4, high=0.6), margin=0.1, rows=29, minimum_rows=30) == "not enough evidence"
 
 
+def test_clearly_worse_is_a_fail_on_however_few_rows() -> None:
+    """``insufficient-evidence: allow`` is about what cannot be told, not about what is known to be worse."""
+    assert judge("accuracy", Interval(value=-0.5, low=-0.6, high=-0.4), margin=0.1, rows=29, minimum_rows=30) == "fail"
+
+
 bound = st.floats(-1, 1, allow_nan=False)
 
 
