@@ -56,7 +56,7 @@ class Interval(_Part):
 
 
 class Commit(_Part):
-    """The commit of the code that made a release; ``dirty`` when the model's files differed from it."""
+    """The commit of the code that made a release; ``dirty`` when the model's or the pipeline's files differed."""
 
     sha: str
     dirty: bool

@@ -16,12 +16,16 @@ class Commit(TypedDict):
     dirty: bool
 
 
+MADE_BY = ("pipelines", "infra", "serving", "requirements.txt")
+"""What makes a release, beside the model's folder: with another gate, another release would have passed."""
+
+
 def of_folder(root: Path, folder: Path) -> Commit:
-    """The commit of the checkout, and whether the model's files (its data and README aside) differ from it."""
+    """The commit of the checkout, and whether what makes the release differs from it: the model (not its data and README), the pipeline."""
     sha = _git(root, "rev-parse", "--verify", "HEAD")
     if sha is None:
         return {"sha": "none", "dirty": True}
-    changed = _git(root, "status", "--porcelain", "--", str(folder), "serving", "requirements.txt", ":!*.md", ":!*.csv")
+    changed = _git(root, "status", "--porcelain", "--", str(folder), *MADE_BY, ":!*.md", ":!*.csv")
     return {"sha": sha, "dirty": changed != ""}
 
 

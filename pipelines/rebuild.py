@@ -108,7 +108,7 @@ def _source(record: Release, store: Path, models: Path, checkout: Path, found: F
         unpack(ROOT, sha, checkout)
         found.add("commit", sha)
         return checkout, in_commit
-    found.add("commit", f"{sha}, but the model's files differed from it: what has the recorded digests is looked for")
+    found.add("commit", f"{sha}, but files that it is made of differed from it: what has the recorded digests is looked for")
     here = ROOT, models / record.model.replace("-", "_")
     if _digests(*here) == (record.code, record.environment):
         found.add("source", f"{here[1]}, which has them")

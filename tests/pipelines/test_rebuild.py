@@ -212,7 +212,7 @@ def test_a_record_that_was_altered_is_refused(repository: Path, store: Path) -> 
 def test_a_dirty_tree_is_said_and_its_files_are_known_by_their_digests(laboratory: Laboratory, capsys: pytest.CaptureFixture[str]) -> None:
     assert load(laboratory.store, "iris", 1).commit.dirty
     assert rebuild(laboratory.store, laboratory.folders, "iris", 1).verdict == "the same by digest"
-    assert "but the model's files differed from it" in capsys.readouterr().out
+    assert "but files that it is made of differed from it" in capsys.readouterr().out
 
 
 def test_files_that_no_commit_holds_and_that_changed_are_named(laboratory: Laboratory) -> None:
