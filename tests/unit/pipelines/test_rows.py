@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.rows import is_held_out, row_hash
+from pipelines.rows import is_held_out, row_hash, row_hashes
 
 row = st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=5)
 
@@ -25,7 +25,16 @@ def test_duplicates_go_together_whatever_their_type(values: list[float]) -> None
 
 @given(row, row)
 def test_different_rows_have_different_hashes(one: list[float], two: list[float]) -> None:
-    assert (row_hash(one) == row_hash(two)) == ([float(v) for v in one] == [float(v) for v in two] and repr(one) == repr(two))
+    assert (row_hash(one) == row_hash(two)) == ([float(v) for v in one] == [float(v) for v in two])
+
+
+def test_a_zero_below_zero_is_the_same_row() -> None:
+    """No model tells them apart: as two rows, one could be learned from and the other be judged by."""
+    import pandas
+
+    assert row_hash([-0.0, 1.5]) == row_hash([0, 1.5])
+    table = pandas.DataFrame({"a": [0.0, -0.0, 0.25], "b": [1.5, 1.5, -0.0]})
+    assert row_hashes(table) == [row_hash([0, 1.5]), row_hash([0, 1.5]), row_hash([0.25, 0])]
 
 
 @given(row, st.floats(0, 1), st.floats(0, 1))
