@@ -143,17 +143,21 @@ def _child(connection: Connection, log: Path, function: Callable[..., Any], argu
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    has_log = False
     try:
         with log.open("ab", buffering=0) as sink:
             for stream in (1, 2):
                 os.dup2(sink.fileno(), stream)
+        has_log = True
         answer: tuple[str, Any] = ("result", function(*arguments))
         sys.stdout.flush()
     except BaseException as error:
         answer = _told(error)
-        with contextlib.suppress(OSError):
-            traceback.print_exc()
-    connection.send(answer)
+        if has_log:
+            with contextlib.suppress(OSError):
+                traceback.print_exc()
+    with contextlib.suppress(BrokenPipeError):  # a run that was interrupted waits for no answer
+        connection.send(answer)
     connection.close()
     with contextlib.suppress(OSError):
         sys.stderr.flush()

@@ -133,3 +133,10 @@ def test_a_container_has_what_it_is_given(tmp_path: Path, monkeypatch: pytest.Mo
     assert whole > 300
     (tmp_path / "limit").write_text(f"{300 << 20}\n")
     assert memory.machine_mib() == 300
+
+
+def test_a_log_that_cannot_be_written_is_raised_here_and_nothing_is_printed(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """As when a run was interrupted and its folder swept before the process had begun: a trace would stand after the last word."""
+    with pytest.raises(FileNotFoundError):
+        apart.run(len, "", seconds=60, log=tmp_path / "gone" / "log.txt", what="step 'train'", memory=LIMIT, how="spawn")
+    assert capfd.readouterr().err == ""
