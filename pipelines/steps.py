@@ -46,9 +46,9 @@ class Step:
 
 
 STEPS = (
-    Step("snapshot", "snapshot.take_snapshot", "snapshot", apart="when large", settings=("batches",)),
+    Step("snapshot", "snapshot.take_snapshot", "snapshot", version=2, apart="when large", settings=("batches",)),
     Step("interface", "interface.check_interface", "interface", version=2, settings=("code", "champion")),
-    Step("validate", "validate.validate", "validation", version=3, apart="when large"),
+    Step("validate", "validate.validate", "validation", version=4, apart="when large"),
     Step("train", "train.train", "trained", version=2, apart="always", limit="training", settings=("code", "environment")),
     Step("test", "test.run_tests", "tested", apart="always", limit="tests", settings=("code", "environment")),
     Step("evaluate", "evaluate.evaluate", "evaluation", version=3, apart="always", settings=("code", "environment", "champion")),
