@@ -50,10 +50,10 @@ def check_thresholds(work: Work, metrics: dict[str, Interval]) -> None:
     gates: Gates = work.model.gates
     for metric, minimum in gates.minimum.items():
         if not metrics[metric].value >= minimum:
-            raise _failed(work, f"{metric} is too low", got=_shown(metrics[metric]), allowed=f"{metric} >= {minimum}")
+            raise _failed(work, f"{metric} is too low", got=_shown(metrics[metric], minimum), allowed=f"{metric} >= {minimum}")
     for metric, maximum in gates.maximum.items():
         if not metrics[metric].value <= maximum:
-            raise _failed(work, f"{metric} is too high", got=_shown(metrics[metric]), allowed=f"{metric} <= {maximum}")
+            raise _failed(work, f"{metric} is too high", got=_shown(metrics[metric], maximum), allowed=f"{metric} <= {maximum}")
 
 
 def _compare(work: Work, challenger: Answers, holdout: pandas.DataFrame) -> tuple[Comparison, Answers, str]:
@@ -83,10 +83,11 @@ def _decide(work: Work, comparison: Comparison | None) -> str | None:
     if comparison.verdict == "not enough evidence" and gate.insufficient_evidence == "allow":
         return gate.allowed_because
     worse = comparison.verdict == "fail"
+    bound = comparison.margin if comparison.metric in LOWER_IS_BETTER else -comparison.margin
     raise _failed(
         work,
         f"against champion {comparison.champion}: {comparison.verdict}",
-        got=f"difference in {comparison.metric} {_shown(comparison.difference)} on {comparison.rows} rows",
+        got=f"difference in {comparison.metric} {_shown(comparison.difference, bound)} on {comparison.rows} rows",
         allowed=f"the whole interval {_kept(comparison)}, on at least {gate.minimum_rows} rows",
         act="keep the champion and improve the model"
         if worse
@@ -130,5 +131,10 @@ def _failed(work: Work, what: str, *, got: object, allowed: str, act: str = "imp
     return GateFailed("evaluation", what, where=f"models/{work.folder.name}/model.yaml: gates", got=got, allowed=allowed, act=act)
 
 
-def _shown(found: Interval) -> str:
-    return f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"
+def _shown(found: Interval, threshold: float) -> str:
+    """Value and interval, to as many decimals as tell each of them from the threshold that it misses."""
+    numbers = (found.value, found.low, found.high)
+    apart = [abs(each - threshold) for each in numbers if each != threshold]
+    digits = next((digits for digits in (3, 4, 5) if all(each >= 0.5 * 10**-digits for each in apart)), 6)
+    value, low, high = (f"{each:.{digits}f}" for each in numbers)
+    return f"{value} [{low}, {high}]"

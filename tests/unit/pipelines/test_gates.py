@@ -77,6 +77,25 @@ def test_each_threshold_holds(work: Make, metrics: dict[str, float], words: str)
         check_thresholds(work(), {name: Interval(value=value, low=value, high=value) for name, value in metrics.items()})
 
 
+def test_a_value_that_misses_its_threshold_by_little_is_shown_to_miss_it(work: Make) -> None:
+    """0.850 [0.850, 0.850] is no answer to what is wrong with 0.85."""
+    nearly = Interval(value=0.84962, low=0.8, high=0.9)
+    with pytest.raises(GateFailed, match="accuracy is too low") as caught:
+        check_thresholds(work(), {"accuracy": nearly, "macro-f1": nearly, "log-loss": nearly})
+    assert "0.8496 [0.8000, 0.9000]" in str(caught.value)
+    close = Comparison(
+        champion=1,
+        metric="accuracy",
+        difference=Interval(value=-0.05, low=-0.10004, high=0.2),
+        margin=0.1,
+        rows=50,
+        verdict="not enough evidence",
+    )
+    with pytest.raises(GateFailed) as caught:
+        evaluation._decide(work(), close)
+    assert "-0.05000 [-0.10004, 0.20000]" in str(caught.value)
+
+
 @pytest.mark.parametrize("bad", [[np.nan, 0.5, 0.5], [np.inf, 0, 0], [0.5, 0.5, 0.5], [1.5, -0.5, 0.0]])
 def test_answers_that_are_no_probabilities_fail_evaluation(iris: Callable[..., tuple[Work, Snapshot]], bad: list[float]) -> None:
     work, snapshot = iris()
