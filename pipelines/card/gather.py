@@ -313,7 +313,7 @@ def _gates(
         "data": f"{validation.expectations} expectations fulfilled",
         "interface": f"compared with champion {interface.compared_with}" if interface.compared_with else "no champion yet",
         "training-tests": f"{tested.passed} tests",
-        "evaluation": f"{thresholds} thresholds kept; {against}",
+        "evaluation": f"{thresholds} {'threshold' if thresholds == 1 else 'thresholds'} kept; {against}",
         "oracle": f"served by {packaged.runtime}: {apart}",
         "golden": f"{packaged.golden_count} requests",
         "service": f"{verified.matched} answers as recorded",

@@ -48,10 +48,8 @@ def verdict(
     """One sentence that says whether the release may take over, and its tone: ``good``, ``same`` or ``unsure``."""
     if comparison is None:
         first = metrics[0]
-        sentence = (
-            f"Release {release} is the first of {model} with nothing to compare it with: {first.name} {interval(first.release)} on {rows}"
-        )
-        return f"{sentence} holdout rows, and every gate passed.", "same"
+        alone = f"is the first of {model}, with nothing to compare it with" if release == 1 else f"of {model} was compared with no champion"
+        return f"Release {release} {alone}: {first.name} {interval(first.release)} on {rows} holdout rows, and every gate passed.", "same"
     change = comparison.difference
     is_lower_better = any(each.is_lower_better for each in metrics if each.name == comparison.metric)
     lower = " (lower is better)" if is_lower_better else ""
@@ -82,7 +80,13 @@ def notes(metrics: Sequence[Metric], detail: Detail, data: Data | None, golden: 
     behind = next((each for each in detail.slices if each.difference is not None), None)
     if behind is not None and behind.difference is not None:
         change = f"{detail.slice_metric} {interval(behind.difference, signed=True)}"
-        found.append(f"Furthest behind the champion where {behind.column} is {behind.values}: {change} on {behind.rows} rows.")
+        # Of a classifier a score of 1 is right, of a regression it is an error.
+        is_behind = behind.difference.value < 0 if detail.classes else behind.difference.value > 0
+        found.append(
+            f"Furthest behind the champion where {behind.column} is {behind.values}: {change} on {behind.rows} rows."
+            if is_behind
+            else "No slice of the holdout is behind the champion."
+        )
     if data is not None and not data.new_rows and not data.gone_rows:
         found.append("Data: the same rows as the champion's.")
     elif data is not None and data.columns:

@@ -13,6 +13,7 @@ from pipelines.card import charts, wording
 from pipelines.card.content import Metric
 from pipelines.card.page import page
 from pipelines.card.summary import MAXIMUM_BYTES, summary
+from pipelines.detail import Slice
 from pipelines.gates import MEANINGS
 from pipelines.record import GATES
 from tests.cards import LESS, SOME, card
@@ -30,7 +31,7 @@ def metric(name: str, *, is_lower_better: bool = False, difference: Interval | N
 @pytest.mark.parametrize(
     ("compared", "allowed", "words", "tone"),
     [
-        (None, None, "Release 5 is the first of iris", "same"),
+        (None, None, "Release 5 of iris was compared with no champion: accuracy", "same"),
         (comparison("pass", -0.08, -0.02, 0.04), None, "Release 5 is not worse than champion 4", "same"),
         (comparison("pass", 0.01, 0.02, 0.04), None, "Release 5 is better than champion 4", "good"),
         (comparison("not enough evidence", -0.2, 0, 0.2), "a trial", "The holdout cannot tell whether release 5", "unsure"),
@@ -44,6 +45,29 @@ def test_the_verdict_is_one_sentence(compared: Comparison | None, allowed: str |
     assert sentence.startswith(words)
     assert sentence.endswith(".")
     assert found == tone
+
+
+def test_only_the_first_release_is_said_to_be_the_first() -> None:
+    sentence, _ = wording.verdict("iris", 1, [metric("accuracy")], None, 50, None)
+    assert sentence.startswith("Release 1 is the first of iris, with nothing to compare it with: accuracy")
+
+
+@pytest.mark.parametrize(
+    ("is_regression", "value", "words"),
+    [
+        (False, -0.02, "Furthest behind the champion where size is above 3: accuracy −0.020"),
+        (False, 0.02, "No slice of the holdout is behind the champion."),
+        (True, 0.02, "Furthest behind the champion where size is above 3: mean absolute error +0.020"),
+        (True, -0.02, "No slice of the holdout is behind the champion."),
+    ],
+)
+def test_a_slice_is_behind_only_where_it_is(is_regression: bool, value: float, words: str) -> None:
+    apart = Interval(value=value, low=value - 0.01, high=value + 0.01)
+    one = Slice(column="size", values="above 3", rows=9, release=SOME, champion=SOME, difference=apart)
+    detail = replace(
+        card(is_regression=is_regression).detail, slices=[one], slice_metric="mean absolute error" if is_regression else "accuracy"
+    )
+    assert any(note.startswith(words) for note in wording.notes([metric("accuracy")], detail, None, None, None))
 
 
 def test_too_little_evidence_that_was_let_through_says_why() -> None:
