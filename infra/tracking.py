@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 from infra.config import PROJECT, KubernetesConfig
@@ -33,6 +34,11 @@ def image_in_use(kubernetes: KubernetesConfig, store: Path, *, file: str) -> str
 def is_server(uri: str) -> bool:
     """Whether MLflow at ``uri`` is a server, which others reach too, and not a store's own database."""
     return uri.startswith(("http://", "https://"))
+
+
+def without_account(text: str) -> str:
+    """A text without the names and passwords of the addresses in it: what is shown ends up in logs that many read."""
+    return re.sub(r"(\w://)[^/\s]*@", r"\1…@", text)
 
 
 def client_environment(kubernetes: KubernetesConfig, root: Path, *, file: str) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from infra.tracking import without_account
 from pipelines.artifacts import Announced, Recorded, Registered
 from pipelines.register import STATE, reached
 from pipelines.work import Work
@@ -17,9 +18,8 @@ def announce(work: Work, registered: Registered, recorded: Recorded) -> Announce
     """
     with reached(work, "announce") as client:
         if not _is_known(client, work, registered):
-            return Announced(
-                version=registered.version, note=f"{work.tracking} has no run {registered.run[:8]}: it was registered elsewhere"
-            )
+            server = without_account(work.tracking)
+            return Announced(version=registered.version, note=f"{server} has no run {registered.run[:8]}: it was registered elsewhere")
         client.set_model_version_tag(work.model.name, str(registered.version), "mldelivery.record", recorded.digest)
         client.set_model_version_tag(work.model.name, str(registered.version), STATE, "released")
     return Announced(version=registered.version)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from infra.release import file_digest
-from infra.tracking import is_server
+from infra.tracking import is_server, without_account
 from pipelines import apart
 
 KEPT = "mldelivery.kept-snapshot"
@@ -39,22 +39,23 @@ def fetch(uri: str, model: str, digest: str, into: Path) -> tuple[list[Path], st
 
     from pipelines.register import refusal
 
+    server = without_account(uri)
     try:
         client = mlflow.MlflowClient(tracking_uri=uri)
         experiment = client.get_experiment_by_name(model)
         run = _keeper(client, experiment.experiment_id, digest) if experiment is not None else None
         if run is None:
-            return [], f"{uri} keeps none of this digest"
+            return [], f"{server} keeps none of this digest"
         with tempfile.TemporaryDirectory(dir=into) as scratch:
             found = sorted(Path(client.download_artifacts(run, FOLDER, scratch)).iterdir(), key=lambda path: path.suffix != ".parquet")
             got = file_digest(found[0]) if found else "nothing"
             if got != digest:
-                return [], f"{uri} keeps {got} under this digest (run {run})"
+                return [], f"{server} keeps {got} under this digest (run {run})"
             return [path.replace(into / path.name) for path in found], ""
     except OSError:
         raise
     except Exception as error:  # its client raises what its transport raises
-        return [], f"{uri} does not answer: {refusal(error)[0]}"
+        return [], f"{server} does not answer: {refusal(error)[0]}"
 
 
 def _keeper(client: Any, experiment: str, digest: str) -> str | None:

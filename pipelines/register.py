@@ -13,6 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from infra.tracking import without_account
 from pipelines import kept, kinds, rows, search
 from pipelines.artifacts import Evaluation, Packaged, Registered, Searched, Snapshot, Trained, Verified
 from pipelines.commit import of_folder
@@ -60,7 +61,7 @@ def reached(work: Work, step: str) -> Iterator[Any]:
         reason, act = refusal(error)
         raise StepFailed(
             f"step '{step}' of {work.model.name} {work.number}: MLflow refused: {reason}",
-            where=uri,
+            where=without_account(uri),
             allowed="a tracking store that answers",
             act=f"{act}, then run the same command again: it goes on from here",
         ) from None
@@ -68,7 +69,7 @@ def reached(work: Work, step: str) -> Iterator[Any]:
 
 def refusal(error: Exception) -> tuple[str, str]:
     """What MLflow's client says, in one line without the layers of its transport, and what to do about it."""
-    text = " ".join(str(error).split())
+    text = without_account(" ".join(str(error).split()))
     request = re.match(r"API request to (?:\w+://[^/]+)?(/[^\s?]*)\S* failed", text)
     cause = re.search(r"\(Caused by \w+\((.*)\)\)$", text)
     if request and cause:

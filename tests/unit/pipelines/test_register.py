@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from types import SimpleNamespace
+
 import pytest
 
-from pipelines.register import refusal
+from pipelines.failures import StepFailed
+from pipelines.register import reached, refusal
+from pipelines.work import Work
 
 POOL = "HTTPConnectionPool(host='127.0.0.1', port=5000): Max retries exceeded with url: "
 START = "start it (make up), or correct MLFLOW_TRACKING_URI"
@@ -39,3 +46,21 @@ START = "start it (make up), or correct MLFLOW_TRACKING_URI"
 )
 def test_the_reason_is_one_line_and_the_act_fits(text: str, reason: str, act: str | None) -> None:
     assert refusal(ValueError(text)) == (reason, act or "free some space")
+
+
+@pytest.mark.parametrize(
+    ("uri", "shown"),
+    [
+        ("http://ann:hunter2@mlflow.test:5000", "http://…@mlflow.test:5000"),
+        ("https://hunter2@mlflow.test/a@b", "https://…@mlflow.test/a@b"),
+        ("postgresql://ann:p@ss-hunter2@db.test/mlflow", "postgresql://…@db.test/mlflow"),
+    ],
+)
+def test_the_account_in_an_address_is_not_shown(work: Callable[..., Work], monkeypatch: pytest.MonkeyPatch, uri: str, shown: str) -> None:
+    client = SimpleNamespace(set_tracking_uri=len, set_registry_uri=len, MlflowClient=dict)
+    monkeypatch.setitem(sys.modules, "mlflow", client)
+    with pytest.raises(StepFailed) as caught, reached(replace(work(), tracking=uri), "register"):
+        raise ValueError(f"{uri} said no, and so did {uri}/api")
+    assert "hunter2" not in str(caught.value)
+    assert caught.value.where == shown
+    assert f"{shown} said no" in caught.value.what
