@@ -42,7 +42,7 @@ def mirror(root: Path, stack: str, config: StackConfig) -> None:
 
     Where a stack tracks in its store alone, without a server, there is nobody to tell.
     """
-    url = _url(config)
+    url, account = _without_account(_url(config))
     if not is_server(url):
         return
     noted = root / ".local" / "mirrored" / f"{stack}.json"
@@ -52,7 +52,7 @@ def mirror(root: Path, stack: str, config: StackConfig) -> None:
         behind = {name: wanted.get(name) for name in sorted({*wanted, *done}) if name not in done or done[name] != wanted.get(name)}
         if not behind:
             return
-        _bring(_server(root, stack, config, url), config.store(root), stack, behind, done, noted)
+        _bring(_server(root, stack, config, url, account), config.store(root), stack, behind, done, noted)
     except (DeliveryError, OSError, KeyboardInterrupt) as error:
         # What serves is settled by now: Ctrl-C ends the waiting for MLflow, and takes no promotion back.
         reason = error.what if isinstance(error, DeliveryError) else str(error) or "interrupted"
@@ -162,13 +162,21 @@ def _url(config: StackConfig) -> str:
     return f"http://127.0.0.1:{config.ports.mlflow}"
 
 
-def _server(root: Path, stack: str, config: StackConfig, url: str) -> _Server:
+def _without_account(url: str) -> tuple[str, str]:
+    """An address without the account in it, and the account, which MLflow's own client takes from there; empty where there is none."""
+    parts = urllib.parse.urlsplit(url)
+    account, found, place = parts.netloc.rpartition("@")
+    return (parts._replace(netloc=place).geturl(), urllib.parse.unquote(account)) if found and is_server(url) else (url, "")
+
+
+def _server(root: Path, stack: str, config: StackConfig, url: str, account: str) -> _Server:
     settings = dict(os.environ)
     if config.kubernetes is not None and not settings.get("MLFLOW_TRACKING_URI"):
         settings |= client_environment(config.kubernetes, root, file=file_name(stack))
     headers = {}
-    if settings.get("MLFLOW_TRACKING_USERNAME"):
+    if not account and settings.get("MLFLOW_TRACKING_USERNAME"):
         account = f"{settings['MLFLOW_TRACKING_USERNAME']}:{settings.get('MLFLOW_TRACKING_PASSWORD', '')}"
+    if account:
         headers["Authorization"] = "Basic " + base64.b64encode(account.encode()).decode()
     elif settings.get("MLFLOW_TRACKING_TOKEN"):
         headers["Authorization"] = f"Bearer {settings['MLFLOW_TRACKING_TOKEN']}"

@@ -240,6 +240,20 @@ def test_the_account_of_the_environment_is_used(root: Path, registry: Registry, 
     assert registry.aliases == {("iris", LOCAL): "7"} and registry.accounts == {"Basic YTpi"}
 
 
+def test_the_account_in_the_address_is_used_and_neither_shown_nor_kept(
+    root: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As MLflow's own client takes it."""
+    one = load(ROOT, "local").model_copy(update={"models": {"iris": served(1)}})
+    for address in (registry.url, "http://127.0.0.1:9"):
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", address.replace("http://", "http://a:hunter2%40@"))
+        mirror(root, "local", one)
+    assert registry.aliases == {("iris", LOCAL): "7"} and registry.accounts == {"Basic YTpodW50ZXIyQA=="}
+    assert "hunter2" not in (root / ".local" / "mirrored" / "local.json").read_text(encoding="utf-8")
+    said = capsys.readouterr().out
+    assert "http://127.0.0.1:9 does not answer" in said and "hunter2" not in said
+
+
 def test_a_cluster_s_server_is_trusted_by_its_authority_and_asked_with_its_account(
     root: Path, registry: Registry, capsys: pytest.CaptureFixture[str]
 ) -> None:
