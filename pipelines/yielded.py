@@ -40,6 +40,7 @@ def yielded(folder: Path, model: Model, until: date, scratch: Path) -> Iterator[
             table.ROWS_AT_ONCE,
             seconds=model.data.time_limit_seconds,
             log=scratch / "log.txt",
+            kept=folder / FILE,  # where the log will be found, the caller knows, if at all
             what=_shown(folder),
             memory=memory.allowed(model, folder, of=f"its rows until {until}"),
         )

@@ -105,5 +105,6 @@ def test_rows_that_come_one_by_one_are_not_held(model_folder: Callable[..., Path
 
 
 def test_code_that_never_ends_is_stopped(source: Callable[..., Any]) -> None:
-    with pytest.raises(StepFailed, match="did not end within 2 s"):
+    with pytest.raises(StepFailed, match="did not end within 2 s") as caught:
         source(f"{HEAD}    while True:\n        pass\n", **{"data.time-limit-seconds": 2})
+    assert caught.value.where.endswith("/models/iris/data.py"), "a log that is gone helps nobody"
