@@ -11,6 +11,7 @@ import pulumi
 
 from infra.config import file_name, parse
 from infra.errors import ConfigError, DeliveryError
+from stacks import sdk
 
 STACKS = ("local", "cluster", "dev", "staging", "prod")
 
@@ -20,6 +21,7 @@ def run() -> None:
     # The engine interrupts the program when an update fails; Python's traceback would bury the reason.
     signal.signal(signal.SIGINT, lambda *_: os._exit(1))
     drop_debug_lines(os.environ)
+    sdk.quicken()
     try:
         stack = pulumi.get_stack()
         if stack not in STACKS:
