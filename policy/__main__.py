@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -70,11 +71,20 @@ def limits_of(urn: str) -> Limits:
     return Limits(urn.split(":")[2])
 
 
+_FOUND: dict[str, list[check.Violation]] = {}
+"""What the rules of both levels found at a resource, from the policy that is asked first to the one that is asked next."""
+
+
 def of_resource(is_mandatory: bool) -> Callable[[ResourceValidationArgs, ReportViolation], None]:
-    """The callback for one level of the rules over single resources."""
+    """The callback for one level of the rules over single resources. The engine asks them one after the other about each resource."""
 
     def validate(args: ResourceValidationArgs, report: ReportViolation) -> None:
-        _report(check.of_resource(resource_of(args), limits_of(args.urn), WAIVED, check.today()), report, is_mandatory)
+        found = None if is_mandatory else _FOUND.pop(args.urn, None)
+        if found is None:
+            found = list(check.of_resource(resource_of(args), limits_of(args.urn), WAIVED, check.today()))
+        if is_mandatory:
+            _FOUND[args.urn] = found
+        _report(found, report, is_mandatory)
 
     return validate
 
@@ -83,9 +93,9 @@ def of_stack(is_mandatory: bool) -> Callable[[StackValidationArgs, ReportViolati
     """The callback for one level of the rules over a whole stack."""
 
     def validate(args: StackValidationArgs, report: ReportViolation) -> None:
-        resources = [resource_of(each) for each in args.resources]
-        if resources:
-            _report(check.of_stack(resources, limits_of(resources[0].urn), WAIVED, check.today()), report, is_mandatory)
+        limits = limits_of(args.resources[0].urn) if args.resources else None
+        if limits is not None and check.has_of_stack(limits, is_mandatory=is_mandatory):
+            _report(check.of_stack([resource_of(each) for each in args.resources], limits, WAIVED, check.today()), report, is_mandatory)
 
     return validate
 
@@ -96,6 +106,8 @@ def _report(found: Iterable[check.Violation], report: ReportViolation, is_mandat
             report(violation.text, violation.resource.urn)
 
 
+# What was imported stays: the collector need not look through it again and again. The next statement ends when the engine does.
+gc.freeze()
 # Few policies, many rules: the engine's SDK reads every resource anew for each policy, a millisecond for a Rollout.
 PolicyPack(
     name="mldelivery",

@@ -54,10 +54,19 @@ def of_stack(resources: Sequence[Resource], limits: Limits, waived: Sequence[wai
                 yield from _kept(rule, by_urn[finding.urn], [finding], limits, waived, today)
 
 
+def has_of_stack(limits: Limits, *, is_mandatory: bool) -> bool:
+    """Whether any rule for a whole stack is of this level there."""
+    return any(rule.check_stack is not None and _is_mandatory(rule, limits) is is_mandatory for rule in RULES)
+
+
+def _is_mandatory(rule: Rule, limits: Limits) -> bool:
+    return rule.level == "mandatory" or (rule.level == "mandatory in prod" and limits.is_production)
+
+
 def _kept(
     rule: Rule, resource: Resource, findings: Iterable[Finding], limits: Limits, waived: Sequence[waivers.Waiver], today: date
 ) -> Iterator[Violation]:
-    is_mandatory = rule.level == "mandatory" or (rule.level == "mandatory in prod" and limits.is_production)
+    is_mandatory = _is_mandatory(rule, limits)
     for finding in findings:
         if not any(waiver.covers(rule.name, limits.stack, resource, finding, today) for waiver in waived):
             yield Violation(rule, resource, finding, is_mandatory)

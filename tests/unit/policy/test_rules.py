@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import datetime
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -157,6 +158,17 @@ def test_some_rules_are_advice_outside_production(stack: str, is_mandatory: bool
     bad = next(bad for bad in BAD if bad.rule == "no-open-port")
     (violation,) = check.of_resource(resource("a", GOOD[bad.of][0], bad.props()), Limits(stack), [], TODAY)
     assert violation.is_mandatory is is_mandatory
+
+
+@pytest.mark.parametrize("stack", ["prod", "dev"])
+def test_a_level_that_no_rule_of_a_stack_has_is_not_asked(monkeypatch: pytest.MonkeyPatch, stack: str) -> None:
+    rule = next(rule for rule in check.RULES if rule.check_stack is not None)
+    limits = Limits(stack)
+    for level in ("mandatory", "advisory", "mandatory in prod"):
+        monkeypatch.setattr(check, "RULES", (replace(rule, level=level),))
+        is_mandatory = level == "mandatory" or (level == "mandatory in prod" and stack == "prod")
+        assert check.has_of_stack(limits, is_mandatory=is_mandatory)
+        assert not check.has_of_stack(limits, is_mandatory=not is_mandatory)
 
 
 def test_default_tags_of_the_provider_count() -> None:
