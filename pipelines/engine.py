@@ -153,9 +153,19 @@ class Engine:
         if self.stack in _OWN:
             # The state of a machine's own stacks holds no secret; an empty passphrase spares its user a prompt.
             defaults["PULUMI_CONFIG_PASSPHRASE"] = ""
-        forced = {"PULUMI_BACKEND_URL": self.backend, **({"PULUMI_CONFIG_PASSPHRASE": ""} if self.offline else {})}
+        forced = {"PULUMI_BACKEND_URL": self.backend}
+        if self.offline is not None:
+            forced |= {"PULUMI_CONFIG_PASSPHRASE": "", "PULUMI_HOME": str(home(self.offline))}
+            # It begins with nothing and ends in seconds: twice the memory costs less than looking four times for what can be given back.
+            # Official plugins, which are much larger and inherit this, are not started.
+            defaults["GOGC"] = "400"
         path = f"{Path(sys.prefix) / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}"
         return {**defaults, **os.environ, **forced, "PATH": path, "MLDELIVERY_STORE": str(self.root / ".local")}
+
+
+def home(offline: Path) -> Path:
+    """The engine's own folder in a preview that asks nobody: it leaves nothing in the user's, and finds nothing there."""
+    return offline / "home"
 
 
 _OWN = ("local", "cluster")

@@ -68,18 +68,21 @@ class Bare:
 
     @classmethod
     def new(cls, folder: Path, environment: Mapping[str, str], *, resources: int) -> Bare:
-        """Write a program of so many resources that depend on nothing, with an empty state: it can be previewed."""
-        return cls._written(folder, environment, _FLAT.format(resources=resources))
+        """Write a program of so many resources that depend on nothing, with an empty state: it can be previewed, as offline."""
+        home = folder / "home"
+        home.mkdir(parents=True)
+        (home / "logs").touch()
+        return cls._written(folder, {**environment, "GOGC": "400"}, _FLAT.format(resources=resources), PULUMI_HOME=str(home))
 
     @classmethod
-    def _written(cls, folder: Path, environment: Mapping[str, str], program: str) -> Bare:
+    def _written(cls, folder: Path, environment: Mapping[str, str], program: str, **settings: str) -> Bare:
         (folder / "state").mkdir(parents=True)
         (folder / "Pulumi.yaml").write_text(_PROJECT, encoding="utf-8")
         (folder / "__main__.py").write_text(program, encoding="utf-8")
         (folder / "nothing.py").write_text(_PROVIDER, encoding="utf-8")
         kept = {key: value for key, value in environment.items() if not key.startswith("PULUMI_")}
         own = {"PULUMI_BACKEND_URL": f"file://{folder / 'state'}", "PULUMI_CONFIG_PASSPHRASE": "", "PULUMI_SKIP_UPDATE_CHECK": "true"}
-        bare = cls(folder, {**kept, **own, "DO_NOT_TRACK": "1", "PYTHONPATH": str(folder)})
+        bare = cls(folder, {**kept, **own, **settings, "DO_NOT_TRACK": "1", "PYTHONPATH": str(folder)})
         bare._pulumi("stack", "init", "bare")
         return bare
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import yaml
@@ -49,10 +50,12 @@ def dev(copy: Laptop, aws: Simulator, tmp_path_factory: pytest.TempPathFactory) 
 
 
 @pytest.mark.parametrize("stack", ["dev", "staging", "prod"])
-def test_each_environment_is_previewed_from_nothing_without_account_plugin_or_network(copy: Laptop, stack: str) -> None:
+def test_each_environment_is_previewed_from_nothing_without_account_plugin_or_network(copy: Laptop, stack: str, tmp_path: Path) -> None:
     file = copy.root / f"Pulumi.{stack}.yaml"
     before = file.read_bytes()
     nowhere = {"AWS_ENDPOINT_URL": "http://127.0.0.1:1", "HTTPS_PROXY": "http://127.0.0.1:1", "PULUMI_BACKEND_URL": "s3://nowhere"}
+    # Nor is anything left behind: the engine keeps its log in its user's folder.
+    nowhere["PULUMI_HOME"] = str(tmp_path / "engine")
     copy.environment |= nowhere
     try:
         out = copy.ok("preview", "--stack", stack, "--offline")
@@ -66,6 +69,7 @@ def test_each_environment_is_previewed_from_nothing_without_account_plugin_or_ne
     for declared in ("aws:eks/cluster:Cluster::cluster", "aws:rds/instance:Instance::database", "kubernetes:core/v1:Namespace::"):
         assert declared in out
     assert file.read_bytes() == before
+    assert not (tmp_path / "engine").exists()
 
 
 def test_what_is_up_has_no_changes(dev: Project) -> None:
