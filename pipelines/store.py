@@ -94,8 +94,8 @@ class Steps:
         """A new folder for a step to write into; gone afterwards unless it was kept. Raises OSError."""
         final = self._store / self.place(step, key)
         partial = final.parent / f".{final.name}.{uuid.uuid4().hex[:8]}.partial"
-        partial.mkdir(parents=True)
         try:
+            partial.mkdir(parents=True)  # in here: Ctrl-C may come as soon as it is made
             yield partial
         finally:
             shutil.rmtree(partial, ignore_errors=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -72,6 +73,20 @@ def test_a_step_that_fails_leaves_nothing(steps: Steps, tmp_path: Path) -> None:
         (folder / "half").write_bytes(b"half")
         raise RuntimeError
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_an_interrupt_while_the_folder_is_made_leaves_nothing(steps: Steps, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Path.mkdir
+
+    def interrupted(path: Path, *arguments: Any, **options: Any) -> None:
+        made(path, *arguments, **options)
+        if path.name.endswith(".partial"):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "mkdir", interrupted)
+    with pytest.raises(KeyboardInterrupt), steps.opened("train", "sha256:" + "a" * 64):
+        pass
+    assert list(tmp_path.rglob("*.partial")) == []
 
 
 def test_what_a_killed_run_left_is_swept(steps: Steps, tmp_path: Path) -> None:
