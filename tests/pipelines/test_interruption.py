@@ -105,7 +105,8 @@ def test_an_interrupt_ends_the_run_quietly(empty: Laboratory) -> None:
         process.stderr.readline()
         process.send_signal(signal.SIGINT)
         said = process.stderr.read()
-        assert process.wait(30) == 130
+        # 130 for a shell either way: CPython ends by the signal itself where that met code made from text, as dataclasses' is.
+        assert process.wait(30) in (130, -signal.SIGINT)
     assert "goes on where this one was" in said
     assert "Traceback" not in said
     time.sleep(0.5)
