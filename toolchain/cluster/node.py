@@ -237,10 +237,9 @@ def _refuse_second() -> None:
     if found is not None:
         pid, configuration = found
         checkout = configuration.parents[2]
-        raise SetupError(
-            f"another checkout's cluster has this machine's address {NODE}: {checkout} (process {pid}).\n"
-            f"  Do: use that one, or end it: make -C {checkout} cluster-down"
-        )
+        is_there = (checkout / "Makefile").is_file()
+        act = f"use that one, or end it: make -C {checkout} cluster-down" if is_there else f"that folder is gone; end it: kill {pid}"
+        raise SetupError(f"another checkout's cluster has this machine's address {NODE}: {checkout} (process {pid}).\n  Do: {act}")
 
 
 def _refuse_clash() -> None:

@@ -78,3 +78,12 @@ def test_half_an_answer_is_none() -> None:
 
 def test_the_address_of_dns_is_one_of_the_services() -> None:
     assert DNS_SERVICE.rsplit(".", 2)[0] == SERVICES.rsplit(".", 2)[0]
+
+
+def test_how_to_end_the_cluster_of_another_checkout_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(node, "_nodes", lambda: iter([(4321, tmp_path / ".cluster" / "settings" / "supervisor.conf")]))
+    with pytest.raises(SetupError, match=r"that folder is gone; end it: kill 4321"):
+        node._refuse_second()
+    (tmp_path / "Makefile").touch()
+    with pytest.raises(SetupError, match=f"make -C {tmp_path} cluster-down"):
+        node._refuse_second()
