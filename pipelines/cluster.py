@@ -16,32 +16,46 @@ if TYPE_CHECKING:
 ROLLOUT_TYPE = "kubernetes:argoproj.io/v1alpha1:Rollout"
 
 
-def refreshing(engine: Engine, config: StackConfig) -> tuple[str, ...]:
-    """Flags for the engine: it asks first what stands where somebody else deleted a Rollout of the state, or gave it another release.
+def check_before_first(engine: Engine, config: StackConfig) -> None:
+    """Refuse a cluster of one's own that can't be reached, or can't run what the stack would make, before anything is made for it.
 
-    By the state alone it would see nothing to do. Raises PlatformError where a cluster of one's own can't be reached or, before a stack's
-    first update, can't run what the stack would make. An environment's cluster may be closed to whoever previews: that is said.
+    Asked of a stack's first update alone: later ones have made it all. Raises PlatformError.
     """
     kubernetes = config.kubernetes
-    if kubernetes is None:
-        return ()
+    if config.target != "kubernetes" or kubernetes is None or _known(engine):
+        return
     from infra.kubernetes.api import connect
     from infra.kubernetes.needs import check_cluster
 
-    known = [found["outputs"] for found in engine.state().get("resources") or [] if found["type"] == ROLLOUT_TYPE]
-    if config.target == "eks":
-        if not known:
-            return ()
-        try:
-            ensure_kubeconfig(engine.root, config)
-            return _flags(connect(kubernetes.kubeconfig, kubernetes.context), known, _wanted(config))
-        except PlatformError as error:
-            print(f"warning: whether {engine.stack}'s own cluster is as the state says is unknown: {error}", flush=True)
-            return ()
     cluster = connect(kubernetes.kubeconfig, kubernetes.context)
-    if not known:
-        check_cluster(cluster, kubernetes.namespace, has_platform=kubernetes.platform == "existing")
-    return _flags(cluster, known, _wanted(config))
+    check_cluster(cluster, kubernetes.namespace, has_platform=kubernetes.platform == "existing")
+
+
+def refreshing(engine: Engine, config: StackConfig) -> tuple[str, ...]:
+    """Flags for the engine: it asks first what stands where somebody else deleted a Rollout of the state, or gave it another release.
+
+    By the state alone it would see nothing to do. Raises PlatformError where a cluster of one's own can't be reached; an environment's may
+    be closed to whoever previews: that is said.
+    """
+    kubernetes = config.kubernetes
+    known = _known(engine) if kubernetes is not None else []
+    if kubernetes is None or not known:
+        return ()
+    from infra.kubernetes.api import connect
+
+    try:
+        ensure_kubeconfig(engine.root, config)
+        return _flags(connect(kubernetes.kubeconfig, kubernetes.context), known, _wanted(config))
+    except PlatformError as error:
+        if config.target == "kubernetes":
+            raise
+        print(f"warning: whether {engine.stack}'s own cluster is as the state says is unknown: {error}", flush=True)
+        return ()
+
+
+def _known(engine: Engine) -> list[dict[str, Any]]:
+    """The Rollouts of the stack's state."""
+    return [found["outputs"] for found in engine.state().get("resources") or [] if found["type"] == ROLLOUT_TYPE]
 
 
 def _flags(cluster: Cluster, known: list[dict[str, Any]], wanted: Mapping[str, int | None]) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from infra.ladder import served_path
 from infra.records import asked_for, checked, records_in_use
 from infra.release import Release, numbers
 from pipelines import tracking
-from pipelines.cluster import gone_for_good, refreshing
+from pipelines.cluster import check_before_first, gone_for_good, refreshing
 from pipelines.engine import Ended, Engine
 from pipelines.mirror import mirror
 from pipelines.number import replace_champion
@@ -31,6 +31,7 @@ def up(root: Path, stack: str, *, quiet: bool = False) -> Ended:
     engine.ensure_stack()
     for line in recover(engine):
         print(f"recovered: {line}")
+    check_before_first(engine, config)
     flags = (*refreshing(engine, config), *(["--suppress-outputs"] if quiet else []))
     prepare(root, stack, config)
     # A return waits for no rule: what it brings back has served before.

@@ -11,7 +11,7 @@ import pytest
 from infra.config import StackConfig, load
 from infra.errors import PlatformError
 from infra.kubernetes import api, needs
-from pipelines.cluster import gone_for_good, refreshing
+from pipelines.cluster import check_before_first, gone_for_good, refreshing
 from pipelines.engine import Engine
 from toolchain import ROOT
 
@@ -102,7 +102,18 @@ def test_before_a_first_update_the_cluster_must_be_fit(engine: Engine, stack: St
 
     monkeypatch.setattr(needs, "check_cluster", unfit)
     with pytest.raises(PlatformError, match="Traefik is missing"):
-        refreshing(engine, stack)
+        check_before_first(engine, stack)
+
+
+def test_a_first_preview_asks_the_cluster_nothing(engine: Engine, stack: StackConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api, "connect", lambda *_: pytest.fail("the cluster was asked"))
+    assert refreshing(engine, stack) == ()
+
+
+def test_a_later_update_is_not_asked_of_its_cluster_again(engine: Engine, stack: StackConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    knows(engine, iris=1)
+    monkeypatch.setattr(api, "connect", lambda *_: pytest.fail("the cluster was asked"))
+    check_before_first(engine, stack)
 
 
 def test_an_environments_cluster_may_be_closed_to_whoever_previews(
