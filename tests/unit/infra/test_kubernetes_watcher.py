@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -344,3 +345,31 @@ def test_an_account_survives_what_cannot_be_read(monkeypatch: pytest.MonkeyPatch
     assert ledger.read(cluster, "test", "iris") == ledger.Ledger()
     with pytest.raises(Unreachable):
         raise Unreachable("gone")
+
+
+@pytest.mark.parametrize("provider", [RolloutGuardProvider(), RolloutWatchProvider()])
+def test_a_refresh_takes_guard_and_watch_for_gone_with_their_rollout(provider: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    where = {"kubeconfig": None, "context": None, "namespace": "test"}
+    props = {**where, "model": "iris", "role": None, "wiring": where}
+    there: list[Any] = [{}, None]
+
+    class Asked:
+        def get(self, _kind: Any, name: str, namespace: str) -> Any:
+            assert (name, namespace) == ("iris", "test")
+            return there.pop(0)
+
+    monkeypatch.setattr(guard, "connect", lambda *_: Asked())
+    assert [provider.read("test/iris", props).id for _ in range(2)] == ["test/iris", ""]
+
+
+def test_a_refresh_of_a_cluster_that_cannot_be_asked_changes_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def away(*_: Any) -> Any:
+        raise PlatformError("the cluster cannot be reached")
+
+    monkeypatch.setattr(guard, "connect", away)
+    props = {"kubeconfig": None, "context": None, "namespace": "test", "model": "iris"}
+    found = RolloutGuardProvider().read("test/iris", props)
+    assert (found.id, found.outs) == ("test/iris", props)
+    assert "whether iris has a Rollout is unknown" in capsys.readouterr().out

@@ -127,6 +127,17 @@ def test_an_environments_cluster_may_be_closed_to_whoever_previews(
     assert "warning: whether cluster's own cluster is as the state says is unknown: aws is not on PATH" in capsys.readouterr().out
 
 
+def test_an_environments_cluster_that_can_be_reached_is_asked(stack: StackConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dev = load(ROOT, "dev").model_copy(update={"models": stack.models})
+    assert dev.kubernetes is not None and dev.kubernetes.kubeconfig is not None
+    (tmp_path / dev.kubernetes.kubeconfig).parent.mkdir(parents=True)
+    (tmp_path / dev.kubernetes.kubeconfig).touch()
+    engine = Engine(tmp_path, "cluster")
+    knows(engine, iris=1)
+    reached(monkeypatch, Table(iris=2))
+    assert refreshing(engine, dev) == ("--refresh",)
+
+
 def test_a_laptop_asks_no_cluster(tmp_path: Path) -> None:
     assert refreshing(Engine(tmp_path, "local"), load(ROOT, "local")) == ()
 
