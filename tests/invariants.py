@@ -56,10 +56,17 @@ def answers_are_right(laptop: Laptop, load: Load, *, between: Collection[int], m
     for answer in load.answers:
         if answer.status != 200:
             continue
-        assert answer.release is not None and answer.release in between, f"release {answer.release} answered, not one of {sorted(between)}"
-        golden = expected.setdefault(answer.release, _answers_to(laptop, answer.release, load))
+        assert answer.release in between, f"release {answer.release} answered, not one of {sorted(between)}: {_when(load, answer.release)}"
+        golden = expected.setdefault(int(answer.release or 0), _answers_to(laptop, int(answer.release or 0), load))
         wrong = difference(golden[answer.request], answer.body, TOLERANCE)
         assert not wrong, f"request {answer.request} to release {answer.release}: {wrong}"
+
+
+def _when(load: Load, release: int | None) -> str:
+    """Which of the load's answers a release gave, and when."""
+    began = min(answer.at for answer in load.answers)
+    at = [answer.at - began for answer in load.answers if answer.release == release]
+    return f"{len(at)} of {len(load.answers)} answers, from {min(at):.2f} s to {max(at):.2f} s after the first of all"
 
 
 def only_one_answers(laptop: Laptop, champion: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from infra.errors import PlatformError
-from infra.kubernetes.api import CONFIG_MAP, CRD, JOB, POD, REPLICA_SET, ROLLOUT, Cluster, Kind
+from infra.kubernetes.api import CONFIG_MAP, CRD, ENDPOINT_SLICE, JOB, POD, REPLICA_SET, ROLLOUT, Cluster, Kind
 
 NEEDED_KINDS = {
     "argoproj.io/v1alpha1": ({"rollouts", "analysisruns", "analysistemplates"}, "Argo Rollouts", "1.8"),
@@ -18,9 +18,11 @@ NEEDED_RIGHTS: tuple[tuple[str, Kind, str], ...] = (
     ("create", ROLLOUT, ""),
     ("patch", ROLLOUT, ""),
     ("patch", ROLLOUT, "status"),
+    ("patch", REPLICA_SET, ""),
     ("delete", REPLICA_SET, ""),
     ("list", POD, ""),
     ("get", POD, "log"),
+    ("list", ENDPOINT_SLICE, ""),
     ("create", JOB, ""),
     ("patch", CONFIG_MAP, ""),
 )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pulumi
@@ -17,7 +18,19 @@ from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, Resou
 from infra.driver import attend, engine_process, is_interrupted, now, say
 from infra.errors import PlatformError, RolloutAborted
 from infra.kubernetes import ledger
-from infra.kubernetes.api import ANALYSIS_RUN, ANALYSIS_TEMPLATE, JOB, POD, REPLICA_SET, ROLLOUT, Cluster, Object, Unreachable, connect
+from infra.kubernetes.api import (
+    ANALYSIS_RUN,
+    ANALYSIS_TEMPLATE,
+    ENDPOINT_SLICE,
+    JOB,
+    POD,
+    REPLICA_SET,
+    ROLLOUT,
+    Cluster,
+    Object,
+    Unreachable,
+    connect,
+)
 from infra.kubernetes.guard import clear_unproven, forget_old_weights, owned, read
 from infra.kubernetes.labels import CONTAINER, RELEASE, Names, selector
 from infra.kubernetes.words import (
@@ -29,14 +42,20 @@ from infra.kubernetes.words import (
     golden_words,
     is_promoted,
     job_of,
+    leads_to_only,
     observe,
     ready_seconds,
+    release_hash,
     release_of,
     runs_of,
     wanted_logs,
 )
 from infra.rollout import NODE_SECONDS, Judgement, Policy, Slo
 
+SERVICE = "kubernetes.io/service-name"
+"""Label of an EndpointSlice: the Service whose endpoints it lists."""
+RETIRED = "scale-down-deadline"
+"""Annotation with which Argo Rollouts notes on a ReplicaSet until when its pods stay; it reads it again before it ends them."""
 TICK_SECONDS = 0.2
 LOG_LINES = 10
 UNREACHABLE_SECONDS = 120
@@ -45,6 +64,13 @@ UNSEEN_SECONDS = 120
 """So long a controller may not look at a Rollout that was changed: it may be starting again."""
 INVALID_SECONDS = 25
 """Argo Rollouts looks at an invalid Rollout again after 20 s: it may only not have seen yet what the Rollout names."""
+FOLLOW_SECONDS = 150
+"""So long the cluster may take until a Service leads to the pods that its new selector names: after an outage of the API server, the
+controller that does it tries again after 1, 2, 4, ... s."""
+SLOW_TO_FOLLOW_SECONDS = 3
+"""After this it is said what is waited for; otherwise it takes a fraction of a second."""
+KEPT_SECONDS = 20
+"""So long, from each look, the pods of the old release stay while users are still led to them."""
 BACK_SECONDS = 20
 """So long the weights may take until the old release has all the traffic after an abort."""
 STILL_SECONDS = 150
@@ -137,6 +163,7 @@ class _Watching:
         self.held_since: float | None = None
         self.aborted_by_watch = ""
         self.is_promoted_at_once = False
+        self.done_since: float | None = None
 
     def run(self) -> None:
         """Follow to the end. Raises RolloutAborted when it went back, PlatformError when it can't be followed."""
@@ -163,6 +190,8 @@ class _Watching:
             self.old = situation.old
         self.tell(situation)
         if situation.state == "done":
+            if not self.is_followed(situation):
+                return False
             self.finish(situation)
             return True
         if situation.state == "invalid" and time.monotonic() - self.clock > (INVALID_SECONDS if "not found" in situation.reason else 1):
@@ -263,6 +292,43 @@ class _Watching:
     def is_old_news(self, situation: Situation) -> bool:
         """An abort that was reported before and is about to be tried again tells nothing new."""
         return situation.state == "aborted" and situation.abort_id in self.account.reported
+
+    def is_followed(self, situation: Situation) -> bool:
+        """Whether users are led to the new pods alone; until then the old ones are kept. Raises PlatformError after a long wait.
+
+        Argo Rollouts is done when it has written a Service's selector. That the Service then leads elsewhere is the work of another
+        controller, for which Argo does not wait before it ends the old pods.
+        """
+        service, clock = self.names.stable, time.monotonic()
+        self.done_since = self.done_since or clock
+        with contextlib.suppress(Unreachable):
+            slices = self.cluster.find(ENDPOINT_SLICE, self.namespace, {SERVICE: service})
+            pods = self.cluster.find(POD, self.namespace, {**selector(self.names), HASH: situation.hash})
+            if leads_to_only({pod["metadata"]["name"] for pod in pods}, slices):
+                return True
+            self.keep_old_pods(situation)
+        waited = clock - self.done_since
+        if waited > FOLLOW_SECONDS:
+            raise PlatformError(
+                f"{waited:.0f} s after {self.number} was given all traffic, Service {service} still leads to other pods, or to none",
+                where=f"namespace {self.namespace}",
+                act="look whether the cluster's kube-controller-manager runs, then run the same command again: it only looks",
+            )
+        if waited > SLOW_TO_FOLLOW_SECONDS:
+            self.say_once(f"{self.number} has all weight, but Service {service} does not lead to its pods yet: waiting for the cluster")
+        return False
+
+    def keep_old_pods(self, situation: Situation) -> None:
+        """Put off the end of the pods that Argo Rollouts has retired, unless that is far enough off."""
+        rollout = self.cluster.get(ROLLOUT, self.names.rollout, self.namespace) or {}
+        until = datetime.now(UTC) + timedelta(seconds=KEPT_SECONDS)
+        for found in owned(self.cluster.find(REPLICA_SET, self.namespace, selector(self.names)), rollout):
+            deadline = (found["metadata"].get("annotations") or {}).get(RETIRED)
+            if release_hash(found) == situation.hash or not deadline:
+                continue
+            if datetime.fromisoformat(deadline) < until - timedelta(seconds=KEPT_SECONDS / 2):
+                note = {"metadata": {"annotations": {RETIRED: until.strftime("%Y-%m-%dT%H:%M:%SZ")}}}
+                self.cluster.patch(REPLICA_SET, found["metadata"]["name"], self.namespace, note)
 
     def finish(self, situation: Situation) -> None:
         """Verify what Argo Rollouts did not, and put on record that the release serves."""

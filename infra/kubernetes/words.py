@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -161,6 +161,14 @@ def is_promoted(rollout: Object) -> bool:
         return bool((status.get("blueGreen") or {}).get("activeSelector") == current)
     weights = (status.get("canary") or {}).get("weights")
     return weights is None or (not weights["canary"].get("weight") and weights["stable"].get("podTemplateHash", current) == current)
+
+
+def leads_to_only(pods: Collection[str], slices: Sequence[Object]) -> bool:
+    """Whether a Service's EndpointSlices lead to some of these pods, and to no other that is ready."""
+    endpoints = [found for each in slices for found in each.get("endpoints") or ()]
+    # No condition means ready: https://kubernetes.io/docs/concepts/services-networking/endpoint-slices/
+    ready = [found for found in endpoints if (found.get("conditions") or {}).get("ready") is not False]
+    return bool(ready) and all((found.get("targetRef") or {}).get("name") in pods for found in ready)
 
 
 def planned_stages(rollout: Object, policy: Policy) -> list[tuple[str, Stage]]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
+from infra.kubernetes.manifests import RETIRE_SECONDS
 from tests import invariants
 from tests.clustered import ClusterStack
 from tests.laptop import FAST, kill_session, read_until, wait_until
@@ -23,7 +25,7 @@ def rested(town: ClusterStack, cluster: Node) -> Iterator[None]:
     town.champion(1, rollout=SLOW_ENOUGH, replicas=1)
     town.up()
     yield
-    for part in ("registry", "prometheus", "rollouts", "apiserver"):
+    for part in ("registry", "prometheus", "rollouts", "apiserver", "controller-manager"):
         cluster.start(part)
     wait_until(lambda: all(state == "RUNNING" for state, _ in cluster.programs().values()), what="all parts run")
 
@@ -62,11 +64,27 @@ def bakes(town: ClusterStack) -> bool:
     return weight(town) == 100
 
 
+def probed(town: ClusterStack, stages: int) -> bool:
+    """Whether the probes of so many stages of the release under test have passed."""
+    runs = [run for run in town.objects("analysisruns") if run["metadata"]["labels"].get("rollouts-pod-template-hash") == testing(town)]
+    found = [metric for run in runs for metric in run.get("status", {}).get("metricResults") or () if metric["name"] == "probe"]
+    return [metric["phase"] for metric in found] == ["Successful"] * stages
+
+
+def testing(town: ClusterStack) -> str:
+    """Hash of the pods under test."""
+    return str(champion(town)["status"]["currentPodHash"])
+
+
+def champion(town: ClusterStack) -> dict[str, Any]:
+    """The Rollout of iris."""
+    found = town.objects("rollouts.argoproj.io", "--selector=app.kubernetes.io/name=iris")
+    return next(rollout for rollout in found if rollout["metadata"]["name"] == "iris")
+
+
 def weight(town: ClusterStack) -> int:
     """Percent of the traffic on the release under test."""
-    found = town.objects("rollouts.argoproj.io", "--selector=app.kubernetes.io/name=iris")
-    champion = next(rollout for rollout in found if rollout["metadata"]["name"] == "iris")
-    return int(champion["status"].get("canary", {}).get("weights", {}).get("canary", {}).get("weight", 0))
+    return int(champion(town)["status"].get("canary", {}).get("weights", {}).get("canary", {}).get("weight", 0))
 
 
 @pytest.mark.parametrize(("number", "moment", "then"), [(63, replays, "again"), (64, steps, "back"), (65, bakes, "again")])
@@ -86,6 +104,34 @@ def test_a_killed_update_is_finished_or_undone_by_the_same_command(
         load.wait_for(40)
     assert "recovered: cleared the lock of process" in out
     invariants.check(town, champion=champion, load=load, between={1, number}, before=before)
+
+
+def test_old_pods_answer_until_the_cluster_leads_to_the_new_ones(town: ClusterStack, cluster: Node) -> None:
+    town.make_release(59)
+    before = invariants.records(town)
+    town.champion(1, rollout={**SLOW_ENOUGH, "bake-seconds": 8})
+    with town.load(rate=40) as load:
+        promotion = town.start("promote", "iris", "59", "--stack", town.stack)
+        out = read_until(promotion, "3/4 60 % | pass")
+        wait_until(lambda: weight(town) == 100 and not replays(town) and probed(town, 3), what="the last stage needs no Job any more")
+        # What makes a Service lead to the pods that its selector names.
+        cluster.stop("controller-manager")
+        try:
+            out += read_until(promotion, "59 has all weight, but Service iris-stable does not lead to its pods yet")
+            time.sleep(RETIRE_SECONDS + 5)
+            old = town.objects("replicasets", "--selector=mldelivery/release=1")
+            assert [found["spec"]["replicas"] for found in old] == [1], "the pods that users are led to were ended"
+            assert promotion.poll() is None
+        finally:
+            cluster.start("controller-manager")
+        rest, _ = promotion.communicate(timeout=180)
+        assert promotion.returncode == 0, out + rest
+        assert "59 answers everything; 1 retires" in rest
+        ended = time.monotonic()
+        load.wait_for(40)
+    late = [answer for answer in load.answers if answer.at > ended and answer.release != 59]
+    assert not late, f"{len(late)} answers of the old release after the promotion's end"
+    invariants.check(town, champion=59, load=load, between={1, 59}, before=before)
 
 
 def test_two_people_promoting_at_once_and_a_return_during_a_rollout(town: ClusterStack) -> None:

@@ -257,7 +257,7 @@ def test_blue_green_switches_at_once_and_back_at_once(place: Place, capfd: pytes
         place.watch(25, policy)
     assert "At most 100 % of the traffic reached 25, for " in str(raised.value)
     place.change(1, policy)
-    place.settle(1)
+    place.settle(1, policy)
     place.promote(1)
 
 

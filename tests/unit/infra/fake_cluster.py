@@ -6,7 +6,7 @@ import copy
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from infra.kubernetes.api import JOB, REPLICA_SET, ROLLOUT, Kind, Object, Unreachable
+from infra.kubernetes.api import ENDPOINT_SLICE, JOB, REPLICA_SET, ROLLOUT, Kind, Object, Unreachable
 
 STABLE, CURRENT = "aaa", "bbb"
 POLICY = {
@@ -115,6 +115,8 @@ class FakeCluster:
             "traefik.io/v1alpha1": {"ingressroutes", "traefikservices", "middlewares"},
         }
         self.outages = 0
+        self.leads_to: list[list[str]] = []
+        """To the pods of which hashes the stable Service leads, a look each; after them, to those that it should."""
 
     def put(self, kind: Kind, *documents: Object) -> None:
         for document in documents:
@@ -133,6 +135,10 @@ class FakeCluster:
         return copy.deepcopy(self.objects.get((kind.plural, name)))
 
     def find(self, kind: Kind, _namespace: str, labels: Mapping[str, str]) -> list[Object]:
+        if kind == ENDPOINT_SLICE:
+            status = self.objects["rollouts", "iris"]["status"]
+            leads_to = self.leads_to.pop(0) if self.leads_to else [status["currentPodHash"]]
+            return [{"endpoints": [{"targetRef": {"name": f"serves-{found}"}, "conditions": {"ready": True}} for found in leads_to]}]
         wanted = {key: value for key, value in labels.items() if key in ("rollouts-pod-template-hash", "job-name")}
         found = [document for (plural, _), document in self.objects.items() if plural == kind.plural]
         return [copy.deepcopy(each) for each in found if all(each["metadata"].get("labels", {}).get(k) == v for k, v in wanted.items())]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,8 @@ def use(monkeypatch: pytest.MonkeyPatch, cluster: FakeCluster, *, proven: dict[i
     for release, pod_hash in (proven if proven is not None else {1: STABLE}).items():
         ledger.record_done(cluster, "test", "iris", release=release, image="i", pod_hash=pod_hash)
     cluster.put(REPLICA_SET, replica_set(1, STABLE), replica_set(2, CURRENT))
+    for pod_hash in (STABLE, CURRENT):
+        cluster.put(POD, {"metadata": {"name": f"serves-{pod_hash}", "labels": {"rollouts-pod-template-hash": pod_hash}}})
     return cluster
 
 
@@ -90,6 +93,43 @@ def test_a_rollout_is_told_stage_by_stage(monkeypatch: pytest.MonkeyPatch, capfd
     assert not [patch for patch in cluster.patches if "status" in patch or "spec" in patch], (
         "the watch changed what the controller works on"
     )
+
+
+def test_it_answers_everything_only_once_users_are_led_to_it(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    cluster = use(monkeypatch, FakeCluster(with_runs(promoted(CURRENT), passed(1))))
+    retired = replica_set(1, STABLE)
+    retired["metadata"]["annotations"] = {watcher.RETIRED: "2026-01-01T00:00:10Z"}
+    cluster.put(REPLICA_SET, retired)
+    cluster.leads_to = [[STABLE], [STABLE, CURRENT], []]
+    monkeypatch.setattr(watcher, "SLOW_TO_FOLLOW_SECONDS", 0)
+    RolloutWatchProvider().update("", props(1), props(2))
+    assert cluster.leads_to == []
+    assert capfd.readouterr().out.splitlines()[-2:] == [
+        "iris: 2 has all weight, but Service iris-stable does not lead to its pods yet: waiting for the cluster",
+        "iris: 2 answers everything; 1 retires",
+    ]
+    kept = [patch["metadata"]["annotations"][watcher.RETIRED] for patch in cluster.patches if "annotations" in patch.get("metadata", {})]
+    assert kept and all(datetime.fromisoformat(until) > datetime.now(UTC) + timedelta(seconds=10) for until in kept)
+
+
+def test_old_pods_that_stay_long_enough_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = use(monkeypatch, FakeCluster(with_runs(promoted(CURRENT), passed(1))))
+    retired = replica_set(1, STABLE)
+    retired["metadata"]["annotations"] = {watcher.RETIRED: f"{datetime.now(UTC) + timedelta(seconds=30):%Y-%m-%dT%H:%M:%SZ}"}
+    cluster.put(REPLICA_SET, retired)
+    cluster.leads_to = [[STABLE]]
+    RolloutWatchProvider().update("", props(1), props(2))
+    assert not [patch for patch in cluster.patches if "annotations" in patch.get("metadata", {})]
+
+
+def test_a_cluster_that_never_leads_users_to_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = use(monkeypatch, FakeCluster(with_runs(promoted(CURRENT), passed(1))))
+    cluster.leads_to = [[STABLE]] * 10_000
+    monkeypatch.setattr(watcher, "FOLLOW_SECONDS", 0.05)
+    with pytest.raises(PlatformError, match=r"Service iris-stable still leads to other pods, or to none") as raised:
+        RolloutWatchProvider().update("", props(1), props(2))
+    assert "kube-controller-manager" in str(raised.value)
+    assert ledger.read(cluster, "test", "iris").serving == 1, "what users are not led to does not serve"
 
 
 def test_an_abort_is_reported_with_numbers_and_share(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
