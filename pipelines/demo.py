@@ -36,6 +36,8 @@ COPIED = ("infra", "stacks", "serving", "pipelines", "models", "__main__.py", "P
 MODEL = "iris"
 ROLLOUT = {"steps": [10, 50], "step-seconds": 4, "bake-seconds": 4, "minimum-sample": 50, "insufficient": "probe"}
 ROW = {"sepal_length_cm": 5.1, "sepal_width_cm": 3.5, "petal_length_cm": 1.4, "petal_width_cm": 0.2}
+SLO = {"p99-ms": 2500}
+"""How fast this machine is decides nothing here: one slow answer of fifty would be a percentile of 99."""
 USERS_PER_SECOND = 40
 COMMAND_SECONDS = 600
 
@@ -287,7 +289,7 @@ class Stage:
 
     def _write_config(self, champion: int) -> None:
         ports = {"gateway": self.port, "dashboard": self.port + 1, "mlflow": self.port + 2, "servers": self.port + 10}
-        models = {MODEL: {"champion": champion, "rollout": ROLLOUT}}
+        models = {MODEL: {"champion": champion, "rollout": ROLLOUT, "slo": SLO}}
         document = {"config": {"mldelivery:target": "local", "mldelivery:models": models, "mldelivery:ports": ports}}
         self._config.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
 
