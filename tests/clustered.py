@@ -10,7 +10,7 @@ import secrets
 import socket
 import ssl
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,8 @@ from typing import Any
 import yaml
 
 from tests import faulty
-from tests.laptop import FAST, ROOT, SLO, Laptop, wait_until
+from tests.laptop import FAST, ROOT, SLO, Laptop, command_of, wait_until
+from toolchain.cluster.node import Node
 
 CLUSTER = ROOT / ".cluster"
 NODE = "10.99.0.2"
@@ -98,17 +99,19 @@ class ClusterStack(Laptop):
         return {f"serve-{each['app.kubernetes.io/name']}-{each['mldelivery/release']}" for each in labels}
 
     def left_over(self, champion: int) -> list[str]:
-        # Pods that retire answer for some seconds yet, so that no request is lost.
+        # Pods that retire answer for some seconds yet, so that no request is lost; Jobs end a while after an analysis that was cut short.
         with contextlib.suppress(AssertionError):
-            wait_until(lambda: self.serving() == {f"serve-iris-{champion}"}, seconds=60, what="the old pods are gone")
-        found = [f"pod of {name}" for name in self.serving() if name != f"serve-iris-{champion}"]
-        if not self.serving():
+            wait_until(lambda: not self._left_in_cluster(champion), seconds=90, what="the old pods are gone")
+        return [*self._left_in_cluster(champion), *(f"process {command_of(process)}" for process in self.remaining()), *self.left_files()]
+
+    def _left_in_cluster(self, champion: int) -> list[str]:
+        serving = self.serving()
+        found = [f"pod of {name}" for name in serving if name != f"serve-iris-{champion}"]
+        if not serving:
             found.append(f"no pod of {champion}")
         running = [run["metadata"]["name"] for run in self.objects("analysisruns") if run.get("status", {}).get("phase") in ("Running", "")]
         jobs = [job["metadata"]["name"] for job in self.objects("jobs") if job["status"].get("active")]
-        found += [f"analysis {name}" for name in running] + [f"job {name}" for name in jobs]
-        found += [f"process {process.cmdline()}" for process in self.processes()]
-        return found + self.left_files()
+        return found + [f"analysis {name}" for name in running] + [f"job {name}" for name in jobs]
 
     def destroy(self) -> None:
         """Take the stack down and assert that nothing of it is left in the cluster or on this machine."""
@@ -119,7 +122,18 @@ class ClusterStack(Laptop):
         command = ["kubectl", f"--kubeconfig={CLUSTER / 'kubeconfig'}", "get", "namespace", self.namespace, "--ignore-not-found"]
         left = subprocess.run(command, env=self.environment, text=True, capture_output=True, check=True).stdout
         assert not left, left
-        assert not self.processes(), [process.cmdline() for process in self.processes()]
+        remaining = self.remaining()
+        assert not remaining, [command_of(process) for process in remaining]
+
+
+def cluster_runs(node: Node) -> Callable[[], bool]:
+    """Whether all parts of the node run, as a condition to wait for; while its supervisor gives no answer, they do not."""
+
+    def runs() -> bool:
+        programs = node.programs()
+        return bool(programs) and all(state == "RUNNING" for state, _ in programs.values())
+
+    return runs
 
 
 @contextlib.contextmanager

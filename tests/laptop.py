@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -27,8 +27,11 @@ from tests.load import Load
 from toolchain import environment
 
 ROOT = Path(__file__).parents[1]
+ENDING_SECONDS = 10
+"""So long a process may take to end after the command that needed it: a part of an engine that was killed stays 5 s by itself."""
 FAST = {"steps": [20, 60], "step-seconds": 0.6, "bake-seconds": 0.6, "minimum-sample": 30, "insufficient": "probe"}
-SLO = {"error-rate": 0.02, "p99-ms": 200}
+SLO = {"error-rate": 0.02, "p99-ms": 2500}
+"""How slow is too slow is asked by one scenario: elsewhere one slow request on a busy machine must not end a good release."""
 
 
 def copy_checkout(folder: Path) -> None:
@@ -130,7 +133,7 @@ class Laptop:
             start_new_session=True,
         )
 
-    def run(self, *arguments: str, timeout: float = 240) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, timeout: float = 480) -> subprocess.CompletedProcess[str]:
         """Run a command of the project to its end."""
         process = self.start(*arguments)
         try:
@@ -212,6 +215,13 @@ class Laptop:
                     found.append(process)
         return found
 
+    def remaining(self, spared: Callable[[], Collection[int]] = tuple) -> list[psutil.Process]:
+        """The copy's processes that stay, without the spared ones: what its engine has killed may be there for a moment yet."""
+        deadline = time.monotonic() + ENDING_SECONDS
+        while (left := [process for process in self.processes() if process.pid not in spared()]) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        return left
+
     def server(self, release: int, model: str = "iris") -> psutil.Process:
         """The process that serves a release."""
         needle = f"serve-{model}-{release}-0"
@@ -228,8 +238,7 @@ class Laptop:
         found = [f"server {name}" for name in self.serving() if name.rsplit("-", 1)[0] != f"serve-iris-{champion}"]
         if not self.serving():
             found.append(f"no server of {champion}")
-        supervised = {psutil.Process(pid).pid for pid in self._supervised()}
-        found += [f"process {process.cmdline()}" for process in self.processes() if process.pid not in supervised]
+        found += [f"process {command_of(process)}" for process in self.remaining(self._supervised)]
         if (self.store / "rollouts" / "interrupt").exists():
             found.append("the note of an interruption")
         return found + self.left_files()
@@ -242,18 +251,21 @@ class Laptop:
 
     def _supervised(self) -> list[int]:
         pid = int((self.store / "supervisor" / "supervisord.pid").read_text(encoding="utf-8"))
-        return [pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))]
+        with contextlib.suppress(psutil.NoSuchProcess):
+            return [pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))]
+        return []
 
     def destroy(self) -> None:
         """Take the copy down and assert that nothing of it still runs."""
         self.run("down", "--stack", self.stack)
         if self.reservation is not None:
             self.reservation.close()
-        left = [(process.pid, process.cmdline()) for process in self.processes()]
-        for pid, _ in left:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        assert not left, left
+        left = self.remaining()
+        told = [(process.pid, command_of(process)) for process in left]
+        for process in left:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+        assert not left, told
 
 
 def lend_environment(root: Path) -> None:
@@ -266,12 +278,19 @@ def lend_environment(root: Path) -> None:
     (venv / environment.STAMP).write_text(environment.fingerprint(root), encoding="utf-8")
 
 
-def wait_until(happened: Any, *, seconds: float = 30, what: str = "") -> None:
-    """Wait for a condition, bounded."""
+def wait_until(happened: Any, *, seconds: float = 120, what: str = "") -> None:
+    """Wait for a condition, bounded: by default for longer than anything takes on a busy machine."""
     deadline = time.monotonic() + seconds
     while not happened():
         assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
         time.sleep(0.02)
+
+
+def command_of(process: psutil.Process) -> list[str]:
+    """A process's command line, empty for one that has ended meanwhile."""
+    with contextlib.suppress(psutil.Error):
+        return list(process.cmdline())
+    return []
 
 
 def read_until(process: subprocess.Popen[str], words: str) -> str:

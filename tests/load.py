@@ -68,7 +68,7 @@ class Load:
         """Number of answers by the release that gave them."""
         return Counter(answer.release for answer in self.answers)
 
-    def wait_for(self, count: int, *, seconds: float = 30) -> None:
+    def wait_for(self, count: int, *, seconds: float = 120) -> None:
         """Wait until this many answers more have come."""
         goal, deadline = len(self.answers) + count, time.monotonic() + seconds
         while len(self.answers) < goal:

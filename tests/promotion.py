@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tests import invariants
-from tests.laptop import FAST, Laptop
+from tests.laptop import FAST, SLO, Laptop
 from tests.load import Load
 from tests.scenarios import Scenario
 
@@ -17,7 +17,8 @@ def play(home: Laptop, number: int, scenario: Scenario) -> None:
     # given
     home.make_release(number, fault=scenario.given)
     changes = dict(scenario.config)
-    home.champion(1, **{**changes, "rollout": {**FAST, **changes.get("rollout", {})}})
+    usual: dict[str, Any] = {"replicas": 1, "ready-seconds": 20, "rollout": FAST, "slo": SLO}
+    home.champion(1, **{**usual, **changes, "rollout": {**FAST, **changes.get("rollout", {})}})
     home.up()
     text, before = home.config.read_text(encoding="utf-8"), invariants.records(home)
 
@@ -53,7 +54,6 @@ def play(home: Laptop, number: int, scenario: Scenario) -> None:
     if champion != 1:
         back = home.ok("promote", "iris", "1", "--stack", home.stack)
         assert f"{champion} -> 1 | 2/2 switch to 100 % | pass: proven before" in back, "a proven release was walked through steps again"
-    usual: dict[str, Any] = {"replicas": 1, "ready-seconds": 20, "rollout": FAST}
     home.champion(1, **usual)
 
 

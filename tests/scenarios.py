@@ -53,7 +53,7 @@ SCENARIOS = [
         ends="returned",
         says=("holding", "0 of at least 30 requests seen"),
         rate=0,
-        config={"rollout": {"insufficient": "hold", "hold-seconds": 1}},
+        config={"rollout": {"insufficient": "hold", "hold-seconds": 5}},
     ),
     Scenario(
         name="few ask, hold",
@@ -65,7 +65,7 @@ SCENARIOS = [
     ),
     Scenario(name="does not start", given=faulty.exits, ends="returned", says=("exited while starting", "64 GiB of memory")),
     Scenario(
-        name="starts too late", given=faulty.starts_late, ends="returned", says=("was not ready within 2 s",), config={"ready-seconds": 2}
+        name="starts too late", given=faulty.starts_late, ends="returned", says=("was not ready within 8 s",), config={"ready-seconds": 8}
     ),
     Scenario(name="wrong answer on one golden request", given=faulty.one_wrong_answer, ends="returned", says=("1 of", "golden requests")),
     Scenario(
@@ -75,9 +75,15 @@ SCENARIOS = [
         says=("golden requests", "No user's request reached"),
         config={"rollout": {"strategy": "blue-green"}},
     ),
-    Scenario(name="swapped labels", given=faulty.swapped_labels, ends="returned", says=("golden",), config={"ready-seconds": 3}),
+    Scenario(name="swapped labels", given=faulty.swapped_labels, ends="returned", says=("golden",), config={"ready-seconds": 8}),
     Scenario(name="5xx from the first user on", given=faulty.fails_after(0), ends="returned", says=("5xx", "20 %"), hurt=0.1),
     Scenario(name="5xx after 20 users", given=faulty.fails_after(20), ends="returned", says=("5xx",), hurt=0.1),
     Scenario(name="crash loop", given=faulty.crashes_after(5), ends="returned", says=("5xx",), hurt=0.1),
-    Scenario(name="slow", given=faulty.slow(0.6), ends="returned", says=("p99 is", "allowed 200 ms")),
+    Scenario(
+        name="slow",
+        given=faulty.slow(0.6),
+        ends="returned",
+        says=("p99 is", "allowed 200 ms"),
+        config={"slo": {"error-rate": 0.02, "p99-ms": 200}},
+    ),
 ]

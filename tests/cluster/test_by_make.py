@@ -9,11 +9,11 @@ from collections.abc import Iterator
 import pytest
 
 from infra.release import load, record_path
-from tests.clustered import NODE, ClusterStack
-from tests.laptop import ROOT, lend_environment
+from tests.clustered import NODE, ClusterStack, cluster_runs
+from tests.laptop import ROOT, lend_environment, wait_until
 from toolchain.cluster.node import Node
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +39,8 @@ def make(stack: ClusterStack, *arguments: str) -> str:
 
 
 def test_make_cluster_again_changes_nothing(cluster: Node) -> None:
+    # For the supervisor a program still starts in its first second, ready or not.
+    wait_until(cluster_runs(cluster), what="all parts run")
     before = cluster.programs()
     done = subprocess.run(["make", "cluster"], cwd=ROOT, text=True, capture_output=True, check=False)
     assert done.returncode == 0 and "make up STACK=cluster" in done.stdout, done.stderr

@@ -29,7 +29,7 @@ from toolchain.cluster import STORE, Place
 from toolchain.providers import attached
 from toolchain.providers.attach import VARIABLE
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = pytest.mark.timeout(900)
 
 AWS = yaml.safe_load((ROOT / "Pulumi.dev.yaml").read_text(encoding="utf-8"))["config"]["mldelivery:aws"]
 ARTIFACTS = f"{AWS['name']}-artifacts-{AWS['account']}"

@@ -10,11 +10,11 @@ import pytest
 
 from infra.kubernetes.manifests import RETIRE_SECONDS
 from tests import invariants
-from tests.clustered import ClusterStack
+from tests.clustered import ClusterStack, cluster_runs
 from tests.laptop import FAST, kill_session, read_until, wait_until
 from toolchain.cluster.node import Node
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = pytest.mark.timeout(900)
 
 SLOW_ENOUGH = {**FAST, "step-seconds": 4, "bake-seconds": 4}
 
@@ -27,7 +27,7 @@ def rested(town: ClusterStack, cluster: Node) -> Iterator[None]:
     yield
     for part in ("registry", "prometheus", "rollouts", "apiserver", "controller-manager"):
         cluster.start(part)
-    wait_until(lambda: all(state == "RUNNING" for state, _ in cluster.programs().values()), what="all parts run")
+    wait_until(cluster_runs(cluster), what="all parts run")
 
 
 def test_what_is_killed_during_a_rollout_does_not_decide_it(town: ClusterStack, cluster: Node) -> None:
@@ -96,7 +96,7 @@ def test_a_killed_update_is_finished_or_undone_by_the_same_command(
     with town.load(rate=40) as load:
         town.champion(number)
         update = town.start("up", "--stack", town.stack)
-        wait_until(lambda: moment(town), seconds=90, what=moment.__name__)
+        wait_until(lambda: moment(town), what=moment.__name__)
         kill_session(update)
         champion = number if then == "again" else 1
         town.champion(champion)

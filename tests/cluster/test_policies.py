@@ -12,12 +12,12 @@ import pytest
 
 from infra.kubernetes.security import CONTAINER_SECURITY, POD_SECURITY
 from tests.clustered import CLUSTER, NODE, ClusterStack
-from tests.laptop import FAST
+from tests.laptop import FAST, wait_until
 from tests.reach import reaches
 from toolchain.cluster import API, DNS_SERVICE, REGISTRY
 from toolchain.cluster.node import Node
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(900)
 
 Kubectl = Callable[..., str]
 
@@ -79,12 +79,13 @@ def test_only_the_gateway_and_the_rollouts_own_jobs_reach_a_server(
     town.kubectl("run", "guest", f"--image={image}", f"--overrides={idle_pod('guest', image, {})}")
     town.kubectl("run", "replay", f"--image={image}", f"--overrides={idle_pod('replay', image, {'mldelivery/job': 'replay'})}")
     try:
-        stranger("wait", "pod/stranger", "pod/disguised", "--for=condition=Ready", "--timeout=60s")
-        town.kubectl("wait", "pod/guest", "pod/replay", "--for=condition=Ready", "--timeout=60s")
+        stranger("wait", "pod/stranger", "pod/disguised", "--for=condition=Ready", "--timeout=120s")
+        town.kubectl("wait", "pod/guest", "pod/replay", "--for=condition=Ready", "--timeout=120s")
+        # Who enforces the policies learns of a new pod some time after it is ready.
+        wait_until(lambda: reaches(town.kubectl, "replay", "idle", address, 3000), what="the Job's pod reaches the server")
         assert not reaches(stranger, "stranger", "idle", address, 3000)
         assert not reaches(stranger, "disguised", "idle", address, 3000)
         assert not reaches(town.kubectl, "guest", "idle", address, 3000)
-        assert reaches(town.kubectl, "replay", "idle", address, 3000)
         with pytest.raises(OSError):
             socket.create_connection((address, 3000), timeout=2)
         # The gateway runs on the node itself.

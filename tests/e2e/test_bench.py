@@ -17,7 +17,7 @@ from tests.bench.releases import clone
 from tests.bench.traffic import answers_to, distinct
 from tests.laptop import FAST, Laptop
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(900)
 NUMBER = 90
 
 

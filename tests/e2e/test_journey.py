@@ -178,7 +178,7 @@ def test_status_and_logs(checkout: Checkout) -> None:
 
 def test_down_ends_everything_and_keeps_the_releases(checkout: Checkout) -> None:
     checkout.run("make down")
-    assert checkout.at.processes() == []
+    assert checkout.at.remaining() == []
     assert "down (make up)" in checkout.sh("make status")
     said = checkout.sh("make up")
     assert "making release 1" not in said and "iris: 1 answers everything" in said, said

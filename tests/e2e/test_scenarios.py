@@ -8,7 +8,7 @@ from tests.laptop import Laptop
 from tests.promotion import play
 from tests.scenarios import SCENARIOS, Scenario
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.mark.parametrize(("number", "scenario"), list(enumerate(SCENARIOS, start=10)), ids=[scenario.name for scenario in SCENARIOS])

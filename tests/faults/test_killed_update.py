@@ -12,14 +12,16 @@ import pytest
 from tests import invariants
 from tests.laptop import FAST, Laptop, kill_session, wait_until
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(900)
 SLOW_ENOUGH = {**FAST, "step-seconds": 3, "bake-seconds": 3}
 
 
 def history(home: Laptop, since: int) -> list[dict[str, object]]:
     """The events of iris' rollouts after the first ``since`` lines."""
     path = home.store / "rollouts" / "iris.history.jsonl"
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()[since:]]
+    # Without a last line that is being written.
+    whole, _, _ = path.read_text(encoding="utf-8").rpartition("\n")
+    return [json.loads(line) for line in whole.splitlines()[since:]]
 
 
 def route(home: Laptop) -> str:
@@ -96,7 +98,7 @@ def test_when_only_the_engine_is_killed_the_rollout_goes_back_by_itself(home: La
         engine = next(child for child in psutil.Process(update.pid).children() if child.name() == "pulumi")
         engine.kill()
         wait_until(lambda: "weight: 20" not in route(home), seconds=10, what="the weights go back")
-        assert update.wait(timeout=30) != 0
+        assert update.wait(timeout=120) != 0
         assert update.stdout is not None
         update.stdout.close()
         reason = "the command that drove this rollout was killed"
@@ -117,9 +119,9 @@ def test_an_interrupted_promotion_puts_the_number_and_the_traffic_back(home: Lap
     since = len(history(home, 0))
     with home.load(rate=40) as load:
         promotion = home.start("promote", "iris", "91")
-        wait_until(lambda: steps(home, 91, since), seconds=60, what="the first step")
+        wait_until(lambda: steps(home, 91, since), what="the first step")
         os.killpg(promotion.pid, how)
-        out, _ = promotion.communicate(timeout=60)
+        out, _ = promotion.communicate(timeout=150)
     assert promotion.returncode != 0
     assert "Traceback" not in out, out
     assert "interrupted" in out and "91 was not promoted" in out, out
