@@ -74,7 +74,7 @@ def running(src: Path, *arguments: str) -> Iterator[Server]:
         yield Server(process, int(line.rsplit(":", 1)[1]), seconds)
         if process.poll() is None:
             process.terminate()
-        _, errors = process.communicate(timeout=15)
+        _, errors = process.communicate(timeout=60)
         assert (process.returncode, errors) == (0, "")
     finally:
         if process.poll() is None:

@@ -13,7 +13,7 @@ from serving import answers
 from tests.serving.process import GOOD_BODY, Server, ask, chunked, predict, request
 from tests.serving.source import GOOD_ROW, NAMES
 
-pytestmark = pytest.mark.timeout(30)
+pytestmark = pytest.mark.timeout(180)
 
 
 @dataclass(frozen=True)

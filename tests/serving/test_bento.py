@@ -17,7 +17,7 @@ from tests.serving.process import Answer, ask, environment, request, running
 from tests.serving.test_bad_requests import BODIES
 from tests.serving.test_odd_requests import RIGHT
 
-pytestmark = pytest.mark.timeout(90)
+pytestmark = pytest.mark.timeout(300)
 PATHS = ("/livez", "/readyz", "/predict", "/", "/docs.json", "/schema.json", "/x")
 BENTOML = str(Path(sys.executable).with_name("bentoml"))
 
@@ -29,7 +29,7 @@ def bento_port(onnx_src: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
     env = {**environment(), "BENTOML_HOME": str(home), "BENTOML_DO_NOT_TRACK": "True"}
     src = Path(shutil.copytree(onnx_src, home / "build"))
     (src / "bentofile.yaml").write_text('service: "service:ReleaseService"\ninclude: ["service.py", "serving/", "release/"]\n')
-    subprocess.run([BENTOML, "build", "--version", "7", "."], cwd=src, env=env, check=True, capture_output=True, timeout=60)
+    subprocess.run([BENTOML, "build", "--version", "7", "."], cwd=src, env=env, check=True, capture_output=True, timeout=180)
     built = home / "bentos" / "iris" / "7" / "src"
     assert {path.name for path in built.iterdir()} >= {"service.py", "serving", "release"}
     with socket.create_server(("127.0.0.1", 0)) as free:

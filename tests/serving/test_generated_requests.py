@@ -15,7 +15,7 @@ from serving import answers
 from tests.serving.process import GOOD_BODY, Server, predict
 from tests.serving.source import NAMES
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(180)
 generated = settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck), database=None)
 
 anything = st.recursive(

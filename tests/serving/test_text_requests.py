@@ -13,7 +13,7 @@ from serving.replay import replay
 from tests.serving.process import Server, ask, predict, request, running
 from tests.serving.source import GOOD_TEXT, TOPICS, build_text
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(180)
 
 GOOD_BODY = json.dumps({"rows": [GOOD_TEXT]}).encode()
 LONGEST = 2000

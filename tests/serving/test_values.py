@@ -13,7 +13,7 @@ from serving.replay import replay
 from tests.serving.process import Server, get, predict, running
 from tests.serving.source import build_regression
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(180)
 
 
 @pytest.fixture(scope="module", params=["onnx", "skops"])
