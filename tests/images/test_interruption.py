@@ -19,6 +19,8 @@ from tests.images.registry import Registry
 from tests.pipelines.laboratory import LATER, ROOT, Laboratory, folders_for
 from tests.pipelines.test_interruption import kill_after
 
+pytestmark = pytest.mark.timeout(900)
+
 
 @pytest.fixture
 def laboratory(store: Path, tmp_path: Path) -> Iterator[Laboratory]:
