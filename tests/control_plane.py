@@ -20,7 +20,7 @@ from toolchain.cluster import binaries, packages
 from toolchain.kubernetes_provider.api import Api, ApiError, ApiUnreachable
 from toolchain.kubernetes_provider.kubeconfig import connect
 
-READY_SECONDS = 60
+READY_SECONDS = 180
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class ControlPlane:
     def kubectl(self, *arguments: str, text: str | None = None) -> str:
         """What kubectl prints, as admin."""
         command = ["kubectl", "--kubeconfig", str(self.kubeconfig()), *arguments]
-        done = subprocess.run(command, input=text, text=True, capture_output=True, check=False, timeout=60)
+        done = subprocess.run(command, input=text, text=True, capture_output=True, check=False, timeout=300)
         assert done.returncode == 0, done.stderr
         return done.stdout
 

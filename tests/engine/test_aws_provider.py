@@ -14,7 +14,7 @@ from tests.simulator import ACCOUNT, REGION, Simulator, simulator
 from toolchain.aws_provider.table import KINDS
 from toolchain.providers import attached
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(600)
 
 PROGRAM = (Path(__file__).parent / "aws_environment.py").read_text(encoding="utf-8")
 

@@ -13,7 +13,7 @@ from tests.project import Project, without_plugins
 from tests.simulator import Simulator, simulator
 from toolchain.providers import attached
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(600)
 
 # The cluster's own part needs a cluster, which a simulator of AWS has not.
 CLOUD_ONLY = ("--exclude", "**kubernetes:**", "--exclude-dependents")

@@ -30,7 +30,7 @@ from toolchain.kubernetes_provider.api import MERGE, ApiError
 from toolchain.kubernetes_provider.kinds import Address
 from toolchain.providers import attached
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(600)
 
 HEAD = """
 import pulumi
@@ -286,7 +286,7 @@ def test_a_deployment_that_never_gets_ready_fails_after_its_own_time(project: Cl
     project.program(bounded.replace("replicas, image = 0", "replicas, image = 1"))
     started = time.monotonic()
     out = project.fails()
-    assert time.monotonic() - started < 30
+    assert time.monotonic() - started < 150
     assert f"Deployment {project.space}/one timed out after 3 s waiting to be ready: 1 of 1 pods updated, 0 available" in out
     assert project.resource("one")["initErrors"]
     out = project.run("refresh", "--yes", "--skip-preview").stdout
@@ -312,7 +312,7 @@ def test_a_failed_job_fails_at_once_with_its_last_words(project: ClusterProject,
     started = time.monotonic()
     with node(cluster, project.space, fails=True):
         out = project.fails()
-    assert time.monotonic() - started < 60
+    assert time.monotonic() - started < 150
     assert f"Job {project.space}/job: Job failed: BackoffLimitExceeded" in out
     assert "container server ended with exit code 3 (Error)" in out and "the golden answers differ" in out
     assert project.resource("job")["initErrors"]
@@ -540,19 +540,20 @@ def test_ctrl_c_ends_the_wait_and_keeps_what_was_made(project: ClusterProject, c
         text=True,
         start_new_session=True,
     )
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 150
     while not cluster.get("deployment", "-n", project.space)["items"]:
         assert time.monotonic() < deadline
         time.sleep(0.2)
     time.sleep(1)
     os.killpg(started.pid, signal.SIGINT)
-    out, _ = started.communicate(timeout=30)
+    out, _ = started.communicate(timeout=150)
     assert started.returncode != 0 and "stand-in" in out
     assert "waiting was cancelled" in out, out
     assert project.resource("one")["initErrors"]
-    time.sleep(0.5)
-    left = [process for process in psutil.process_iter() if f"--parent {started.pid}" in " ".join(_command(process))]
-    assert not left
+    deadline = time.monotonic() + 30
+    while left := [process for process in psutil.process_iter() if f"--parent {started.pid}" in " ".join(_command(process))]:
+        assert time.monotonic() < deadline, left
+        time.sleep(0.1)
     with node(cluster, project.space):
         project.up()
     project.has_no_changes()

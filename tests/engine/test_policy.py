@@ -28,7 +28,7 @@ from tests.unit.policy.examples import BAD, GOOD, LONE, Props, Ref
 from tests.unit.policy.test_rules import resource
 from toolchain import ROOT
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(600)
 
 PROGRAM = """
 import json, pathlib
@@ -89,7 +89,7 @@ def test_every_rule_finds_its_example_through_the_engine(tmp_path: Path) -> None
             "PATH": f"{Path(sys.prefix) / 'bin'}{os.pathsep}{os.environ['PATH']}",
         }
         for command in (INIT, PREVIEW):
-            done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=150)
+            done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=300)
     events = [json.loads(line).get("policyEvent") for line in (tmp_path / "events.jsonl").read_text(encoding="utf-8").splitlines()]
     found = {
         # The first line of a message is where to read more, the second begins with the rule.
@@ -116,7 +116,7 @@ def test_the_local_stack_passes(copy: Laptop) -> None:
     out = copy.ok("preview", "--policy", "--stack", "local")
     assert "Policy Packs run:" in out and "::route-iris]" in out
     assert "Policy Packs run:" not in copy.ok("preview", "--stack", "local")
-    assert not copy.processes()
+    assert not copy.remaining()
 
 
 def test_a_finding_ends_the_preview_with_its_words(copy: Laptop) -> None:

@@ -21,7 +21,7 @@ from tests.laptop import Laptop
 from tests.unit.infra.test_release import document
 from toolchain import ROOT, scanners
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(600)
 
 DIGEST = "sha256:" + "c" * 64
 POD = {
