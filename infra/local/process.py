@@ -16,6 +16,9 @@ from infra.errors import PlatformError
 from infra.local import daemon
 from infra.local.place import HOST
 
+PATIENCE_SECONDS = 5
+"""So long what runs already may take to say that it is ready: on a busy machine a slow answer is no change that a preview should show."""
+
 
 def is_ready(port: int, path: str, *, timeout_seconds: float = 2) -> bool:
     """Whether a GET of ``path`` is answered with 200."""

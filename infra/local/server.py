@@ -12,7 +12,7 @@ from infra.driver import attend, engine_process
 from infra.errors import ReleaseError
 from infra.local import daemon, place
 from infra.local.place import HOST
-from infra.local.process import free_port, is_ready, promised_ports, run
+from infra.local.process import PATIENCE_SECONDS, free_port, is_ready, promised_ports, run
 from infra.local.walker import WARM
 from infra.release import tree_digest
 
@@ -38,7 +38,10 @@ class ReleaseServerProvider(ResourceProvider):
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
         is_same = all(olds.get(key) == value for key, value in news.items() if value is not None)
-        return DiffResult(changes=not (is_same and olds.get("urls") and all(is_ready(_port(url), "/readyz") for url in olds["urls"])))
+        if not is_same or not olds.get("urls"):
+            return DiffResult(changes=True)
+        ready = (is_ready(_port(url), "/readyz", timeout_seconds=PATIENCE_SECONDS) for url in olds["urls"])
+        return DiffResult(changes=not all(ready))
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         return CreateResult(f"{props['model']}-{int(props['release'])}", self._run(props))

@@ -9,7 +9,7 @@ from pulumi.dynamic import CreateResult, DiffResult, Resource, ResourceProvider,
 
 from infra.errors import PlatformError
 from infra.local import daemon, place
-from infra.local.process import ServiceArgs, check_free, is_ready, run
+from infra.local.process import PATIENCE_SECONDS, ServiceArgs, check_free, is_ready, run
 
 
 class DaemonProvider(ResourceProvider):
@@ -46,7 +46,9 @@ class ServiceProvider(ResourceProvider):
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
         is_same = all(olds.get(key) == value for key, value in news.items())
-        return DiffResult(changes=not (is_same and olds.get("status") == "running" and is_ready(int(news["port"]), news["ready_path"])))
+        if not is_same or olds.get("status") != "running":
+            return DiffResult(changes=True)
+        return DiffResult(changes=not is_ready(int(news["port"]), news["ready_path"], timeout_seconds=PATIENCE_SECONDS))
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         return CreateResult(props["name"], self._run(props))
