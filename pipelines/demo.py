@@ -40,6 +40,7 @@ SLO = {"p99-ms": 2500}
 """How fast this machine is decides nothing here: one slow answer of fifty would be a percentile of 99."""
 USERS_PER_SECOND = 40
 COMMAND_SECONDS = 600
+ENDING_SECONDS = 10
 
 # Lines of a command's output that are shown: the pipeline's steps, the evidence beside the number, the rollout, and what the ending says.
 RELEASE = r"^  (snapshot|interface|validate|train|test|evaluate|package|verify|register|record|announce) .*|^iris.*"
@@ -167,7 +168,7 @@ def play(stage: Stage) -> None:
 
     stage.tell("10. Down.", "make down")
     stage.run("down", show=r"^ +- \d+ deleted")
-    stage.claim(not stage.processes(), "no process of the copy is left")
+    stage.claim(stage.is_over(), "no process of the copy is left")
 
 
 @dataclass
@@ -270,6 +271,13 @@ class Stage:
                 if process.environ().get("MLDELIVERY_STORE") == str(self.store) and process.status() != psutil.STATUS_ZOMBIE:
                     found.append(process)
         return found
+
+    def is_over(self) -> bool:
+        """Whether nothing runs in the copy any more; what the engine has just killed gets a moment to go."""
+        deadline = time.monotonic() + ENDING_SECONDS
+        while self.processes() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        return not self.processes()
 
     def clear(self) -> None:
         """End all that runs in the copy, in order, then by force."""
