@@ -44,7 +44,12 @@ class SloConfig(_Section):
     """What a release owes its users."""
 
     error_rate: float = Field(0.01, ge=0, lt=1, description="Share of answers that may be 5xx.")
-    p99_ms: float = Field(250, gt=0, le=60_000, description="99th percentile of latency at the gateway, milliseconds.")
+    p99_ms: float = Field(
+        250,
+        gt=0,
+        le=60_000,
+        description="99th percentile of latency at the gateway, milliseconds; of fewer than 100 requests the slowest but one.",
+    )
 
 
 class RolloutConfig(_Section):

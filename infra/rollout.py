@@ -119,11 +119,22 @@ def begin(policy: Policy, *, old: int | None, new: int, is_proven: bool) -> Roll
     return Rollout(old=old, new=new, stages=stages)
 
 
+PERCENTILE = 0.99
+SPARED = 1.5
+"""Of fewer than a hundred requests the 99th percentile is the slowest of all: one pause would decide. So the slowest alone never counts.
+The half keeps clear of where a histogram passes from one observation to the next."""
+
+
+def judged_quantile(requests: float) -> float:
+    """Which quantile of latency is judged over so many requests: the 99th percentile from 100 on, below it the slowest but one."""
+    return max(0.0, min(PERCENTILE, 1 - SPARED / requests)) if requests else 0.0
+
+
 @dataclass(frozen=True)
 class Sample:
     """What the gateway counted for one release in a stage: users' requests and the rollout's own probes, apart; p99 in milliseconds.
 
-    ``p99_ms`` covers both and is None without any request.
+    ``p99_ms`` covers both, as ``judged_quantile`` says, and is None without any request.
     """
 
     requests: int = 0
@@ -161,7 +172,7 @@ def judge(policy: Policy, stage: Stage, sample: Sample, elapsed_seconds: float) 
     """The verdict on a watched stage so far, or None while it must go on.
 
     *fail* comes as soon as it is certain: when the errors seen would break the error rate even if every request still missing from the
-    minimum sample succeeded. Latency is judged on a whole sample only, as a percentile of a handful says nothing. *pass* needs the stage's
+    minimum sample succeeded. Latency is judged on a whole sample only, and one slow answer alone decides nothing. *pass* needs the stage's
     whole time and the minimum sample; after its time with less, the verdict is *not enough evidence*, and ``policy.insufficient`` says what
     follows.
     """

@@ -131,6 +131,15 @@ def slow(seconds: float) -> Fault:
     return apply
 
 
+def slow_once(seconds: float) -> Fault:
+    """Makes the first user of each of its processes wait, and nobody else."""
+
+    def apply(bento: Path, _number: int) -> None:
+        _customize(bento, _ON_ANSWER.format(statement=f"await asyncio.sleep({seconds} if seen == 1 else 0)"))
+
+    return apply
+
+
 def one_wrong_answer(bento: Path, _number: int) -> None:
     """Differs from what was recorded on a single golden request, the last."""
     golden = bento / "release" / "golden.jsonl"

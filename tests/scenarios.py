@@ -80,6 +80,14 @@ SCENARIOS = [
     Scenario(name="5xx after 20 users", given=faulty.fails_after(20), ends="returned", says=("5xx",), hurt=0.1),
     Scenario(name="crash loop", given=faulty.crashes_after(5), ends="returned", says=("5xx",), hurt=0.1),
     Scenario(
+        name="one slow answer",
+        given=faulty.slow_once(3),
+        ends="promoted",
+        says=("pass", "answers everything"),
+        # The slow answer comes before the stage is judged, over fewer requests than a percentile of 99 needs.
+        config={"rollout": {"steps": [30], "step-seconds": 4}, "slo": {"error-rate": 0.02, "p99-ms": 1000}},
+    ),
+    Scenario(
         name="slow",
         given=faulty.slow(0.6),
         ends="returned",

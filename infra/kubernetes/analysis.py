@@ -13,7 +13,7 @@ from typing import Any
 
 from infra.kubernetes.labels import HTTP_PORT, MARK_PORT, PROBE_PORT, SERVICE_ACCOUNT, Names, job_labels, labels
 from infra.kubernetes.security import CONTAINER_SECURITY, POD_SECURITY, scratch, scratch_mount
-from infra.rollout import NODE_SECONDS, Policy, Stage
+from infra.rollout import NODE_SECONDS, PERCENTILE, SPARED, Policy, Stage
 
 Manifest = dict[str, Any]
 
@@ -201,12 +201,15 @@ def query(watch: Watch) -> str:
         return f"(sum({since('traefik_service_requests_total', which)}) or vector(0))"
 
     buckets = f"sum by (le) ({since('traefik_service_request_duration_seconds_bucket', _answers(both))})"
+    answers = f"sum({since('traefik_service_request_duration_seconds_count', _answers(both))})"
+    # ``infra.rollout.judged_quantile`` in PromQL.
+    share = f"scalar(clamp(1 - {SPARED} / {answers}, 0, {PERCENTILE}))"
     numbers = [
         count(_answers(users)),
         count(f'{users}, code=~"5.."'),
         count(_answers(probes)),
         count(f'{probes}, code=~"5.."'),
-        f"((1000 * histogram_quantile(0.99, {buckets})) >= 0 or vector(0))",
+        f"((1000 * histogram_quantile({share}, {buckets})) >= 0 or vector(0))",
     ]
     lines = [f'label_replace({number}, "n", "{index}", "", "")' for index, number in enumerate(numbers)]
     return f"({' or '.join(lines)}) and on() last_over_time({before}{window})"

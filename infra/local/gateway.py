@@ -16,7 +16,7 @@ from infra.errors import PlatformError
 from infra.local import place
 from infra.local.place import HOST
 from infra.local.process import ServiceArgs
-from infra.rollout import Sample
+from infra.rollout import Sample, judged_quantile
 from infra.route import Route, document, leaf, probe_leaf
 
 DYNAMIC = place.GATEWAY / "routes"
@@ -162,8 +162,8 @@ def counts(model: str, release: int, *, dashboard_port: int) -> tuple[Counts, Co
 def sample(users: Counts, probes: Counts) -> Sample:
     """Counts of a stage as the policy's sample."""
     merged = {bound: users.buckets.get(bound, 0) + probes.buckets.get(bound, 0) for bound in {*users.buckets, *probes.buckets}}
-    p99 = quantile(merged, 0.99)
-    return Sample(users.requests, users.errors, probes.requests, probes.errors, None if p99 is None else 1000 * p99)
+    p99 = quantile(merged, judged_quantile(max(merged.values(), default=0)))
+    return Sample(users.requests, users.errors, probes.requests, probes.errors, 1000 * p99 if p99 else None)
 
 
 def quantile(buckets: Mapping[float, float], share: float) -> float | None:

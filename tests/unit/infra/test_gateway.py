@@ -59,10 +59,26 @@ def test_quantiles(buckets: dict[float, float], share: float, expected: float | 
     assert quantile(buckets, share) == (None if expected is None else pytest.approx(expected))
 
 
+def histogram(fast: int, slow: int) -> dict[float, float]:
+    """Answers within 0.1 s, and answers that took up to 1 s."""
+    return {0.1: float(fast), 1.0: float(fast + slow), float("inf"): float(fast + slow)}
+
+
+@pytest.mark.parametrize("total", range(2, 400))
+def test_one_slow_answer_decides_nothing_and_two_of_a_hundred_do(total: int) -> None:
+    for slow in range(min(total, 7)):
+        found = sample(Counts(total, 0, histogram(total - slow, slow)), Counts(0, 0, {}))
+        by_percentile = quantile(histogram(total - slow, slow), 0.99)
+        assert by_percentile is not None
+        # From a hundred on it is the percentile as anyone would count it; below, that would be the slowest.
+        is_slow = by_percentile > 0.1 if total >= 100 else slow > 1
+        assert (found.p99_ms is not None and found.p99_ms > 100) == is_slow, (total, slow)
+
+
 def test_users_and_probes_stay_apart_in_a_sample() -> None:
     found = sample(Counts(10, 1, {0.1: 10.0, float("inf"): 10.0}), Counts(40, 2, {0.1: 40.0, float("inf"): 40.0}))
     assert (found.requests, found.errors, found.probes, found.probe_errors, found.total) == (10, 1, 40, 2, 50)
-    assert found.p99_ms == pytest.approx(99)
+    assert found.p99_ms == pytest.approx(97), "the slowest but one of fifty, within a bucket of 100 ms"
 
 
 def test_each_change_of_a_route_has_a_version_of_its_own() -> None:
