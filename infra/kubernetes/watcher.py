@@ -64,7 +64,7 @@ UNSEEN_SECONDS = 120
 """So long a controller may not look at a Rollout that was changed: it may be starting again."""
 INVALID_SECONDS = 25
 """Argo Rollouts looks at an invalid Rollout again after 20 s: it may only not have seen yet what the Rollout names."""
-FOLLOW_SECONDS = 150
+FOLLOW_SECONDS = 300
 """So long the cluster may take until a Service leads to the pods that its new selector names: after an outage of the API server, the
 controller that does it tries again after 1, 2, 4, ... s."""
 SLOW_TO_FOLLOW_SECONDS = 3

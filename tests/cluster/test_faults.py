@@ -109,7 +109,7 @@ def test_a_killed_update_is_finished_or_undone_by_the_same_command(
 def test_old_pods_answer_until_the_cluster_leads_to_the_new_ones(town: ClusterStack, cluster: Node) -> None:
     town.make_release(59)
     before = invariants.records(town)
-    town.champion(1, rollout={**SLOW_ENOUGH, "bake-seconds": 8})
+    town.champion(1, rollout={**SLOW_ENOUGH, "bake-seconds": 15})
     with town.load(rate=40) as load:
         promotion = town.start("promote", "iris", "59", "--stack", town.stack)
         out = read_until(promotion, "3/4 60 % | pass")
