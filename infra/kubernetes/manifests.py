@@ -204,14 +204,16 @@ def pod_template(workload: Workload) -> Manifest:
 
 
 def rollout(workload: Workload) -> Manifest:
-    """The Rollout: updated in place, never replaced. Which stages it walks comes from the same policy as on every other target."""
+    """The Rollout: updated in place, never replaced. Which stages it walks comes from the same policy as on every other target.
+
+    With an autoscaler its ``replicas`` are a beginning only, and to be ignored afterwards.
+    """
     policy = workload.policy
     strategy = {"canary": canary(workload)} if policy.strategy == "canary" else {"blueGreen": blue_green(workload)}
     # With blue-green, Argo Rollouts skips the analysis within its window, and then waits for it: the watch lets a proven one through.
     has_window = policy.rollback_window > 0 and policy.strategy == "canary"
     spec: Manifest = {
-        # With an autoscaler the count is its alone; a number here would undo its work with each update.
-        **({"replicas": workload.replicas} if workload.autoscale is None else {}),
+        "replicas": workload.replicas,
         # Revisions that may come back without steps are remembered by their ReplicaSets, which hold no pods.
         "revisionHistoryLimit": policy.rollback_window + 2,
         "progressDeadlineSeconds": math.ceil(workload.ready_seconds + workload.node_seconds),
@@ -223,7 +225,11 @@ def rollout(workload: Workload) -> Manifest:
         "analysis": {"successfulRunHistoryLimit": 10, "unsuccessfulRunHistoryLimit": 10},
     }
     # Argo Rollouts writes the whole object back at times, and then owns fields that it did not change.
-    metadata = {**_metadata(workload, workload.names.rollout), "annotations": {"pulumi.com/patchForce": "true"}}
+    annotations = {"pulumi.com/patchForce": "true"}
+    if workload.autoscale is not None:
+        # Without an autoscaler any more, it is by this that the Rollout differs, and is given its own number again.
+        annotations["mldelivery/autoscaled"] = "true"
+    metadata = {**_metadata(workload, workload.names.rollout), "annotations": annotations}
     return {"apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "metadata": metadata, "spec": spec}
 
 

@@ -88,7 +88,9 @@ class _Rolled(pulumi.ComponentResource):
         before: list[pulumi.Resource] = [guard]
         before += [create(service, _after(child, [guard]), ignored=("spec.selector",)) for service in manifests.services(workload)]
         before += [create(template, _after(child, [guard])) for template in _templates(args.watch)]
-        rollout = create(manifests.rollout(workload), _after(child, before))
+        # With an autoscaler the number of pods is its alone, after the first. Left out, it would be one pod until the autoscaler's turn.
+        scaled = ("spec.replicas",) if workload.autoscale is not None else ()
+        rollout = create(manifests.rollout(workload), _after(child, before), ignored=scaled)
         create(manifests.disruption_budget(workload), _after(child, [guard]))
         if workload.autoscale is not None:
             create(manifests.autoscaler(workload, workload.autoscale), _after(child, [rollout]))

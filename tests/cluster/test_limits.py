@@ -156,13 +156,17 @@ def test_a_quota_that_leaves_no_room_is_named_and_nothing_moves(served: ClusterS
 def test_an_autoscaler_says_how_many_pods_there_are(served: ClusterStack) -> None:
     served.make_release(95)
     before = invariants.records(served)
+    served.champion(1, replicas=2)
+    served.up()
     served.champion(1, replicas=2, autoscale={"maximum": 3})
     served.up()
+    rollouts = served.objects("rollouts.argoproj.io", "--selector=app.kubernetes.io/name=iris")
+    assert [found["spec"]["replicas"] for found in rollouts] == [2], "pods were taken away before it was the autoscaler's turn"
 
     def pods(release: int) -> int:
         return len(served.objects("pods", f"--selector=mldelivery/release={release}", "--field-selector=status.phase=Running"))
 
-    # Nothing measures their load here, so that it stays at the least; the Rollout itself says no number.
+    # Nothing measures their load here, so that it stays at the least; what the Rollout itself says is ignored.
     wait_until(lambda: pods(1) == 2, what="the autoscaler's least number of pods")
     with served.load(rate=40) as load:
         served.ok("promote", "iris", "95", "--stack", served.stack)

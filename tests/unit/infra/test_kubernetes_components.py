@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import pulumi
 import pytest
 
 from infra.config import parse
@@ -113,9 +114,19 @@ def test_no_champion_is_nothing_of_the_model(recorded: Recorded, tmp_path: Path,
 
 
 def test_an_autoscaler_comes_with_its_config_and_not_without(recorded: Recorded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ignored: dict[str, Any] = {}
+    made = pulumi.CustomResource.__init__
+
+    def noted(self: Any, kind: str, name: str, props: Any = None, opts: Any = None, *more: Any) -> None:
+        ignored[name] = list(opts.ignore_changes or ()) if opts is not None else []
+        made(self, kind, name, props, opts, *more)
+
+    monkeypatch.setattr(pulumi.CustomResource, "__init__", noted)
     found = declare(recorded, tmp_path, monkeypatch, autoscale={"maximum": 4})
     assert found.named("iris-horizontalpodautoscaler")["spec"]["maxReplicas"] == 4
-    assert "replicas" not in found.named("iris-rollout")["spec"]
+    assert found.named("iris-rollout")["spec"]["replicas"] == 1
+    assert ignored["iris-rollout"] == ["spec.replicas"], "an update would undo the autoscaler's work"
+    assert ignored["iris-stable-service"] == ["spec.selector"]
 
 
 def test_a_release_without_an_image_is_refused(recorded: Recorded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

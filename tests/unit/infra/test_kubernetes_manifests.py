@@ -91,10 +91,13 @@ def test_blue_green_has_no_window_of_argos_own() -> None:
 def test_an_autoscaler_alone_says_how_many_pods_there_are() -> None:
     scaled = model(replicas=2, autoscale={"maximum": 6})
     found = manifests.autoscaler(workload(scaled), scaled.autoscale) if scaled.autoscale else {}
-    assert "replicas" not in manifests.rollout(workload(scaled))["spec"]
+    # A number to begin with, which is ignored from then on; left out, Argo Rollouts would make it one pod until the autoscaler's turn.
+    assert manifests.rollout(workload(scaled))["spec"]["replicas"] == 2
     assert (found["spec"]["minReplicas"], found["spec"]["maxReplicas"]) == (2, 6)
     assert found["spec"]["scaleTargetRef"]["name"] == "iris"
-    assert manifests.rollout(workload(model(replicas=2)))["spec"]["replicas"] == 2
+    alone = manifests.rollout(workload(model(replicas=2)))
+    assert alone["spec"]["replicas"] == 2
+    assert alone["metadata"] != manifests.rollout(workload(scaled))["metadata"], "without an autoscaler again, its number must be applied"
 
 
 def test_a_pod_gets_what_config_says_and_no_more() -> None:
