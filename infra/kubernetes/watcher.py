@@ -178,7 +178,7 @@ class _Watching:
         """Tell and do what one look asks for; True when all is done."""
         self.measure(situation)
         if situation.state == "unseen":
-            self.wait_for_controller()
+            self.wait_for_controller(situation.reason)
             return False
         if situation.new != self.number:
             raise PlatformError(
@@ -512,9 +512,15 @@ class _Watching:
             ),
         )
 
-    def wait_for_controller(self) -> None:
+    def wait_for_controller(self, reason: str) -> None:
         waited = time.monotonic() - self.clock
-        if waited > 10:
+        if reason and waited > UNSEEN_SECONDS:
+            raise PlatformError(
+                f"Argo Rollouts cannot make the pods of {self.number}: {reason}",
+                where=f"namespace {self.namespace}",
+                act="mend what the message says, then run the same command again",
+            )
+        if waited > 10 and not reason:
             self.say_once("Argo Rollouts has not looked at the Rollout for 10 s: is its controller running? Waiting for it")
         if waited > UNSEEN_SECONDS:
             raise PlatformError(

@@ -116,6 +116,8 @@ def observe(seen: Seen, policy: Policy) -> Situation:
     trouble = pods_trouble(seen, has_served=any(found.judgement and found.judgement.verdict == "pass" for found in judged))
     is_ready = bool(seen.pods) and all(_is_ready(pod) for pod in seen.pods)
     state = _state(rollout, is_observed=is_observed)
+    if state != "invalid" and not _is_of_asked_pods(rollout, seen.replica_sets, current):
+        state = "unseen"
     new = release_of(rollout.get("spec", {}).get("template", {}))
     # Of an invalid Rollout the controller has not even noted which pods it asks for.
     is_moving = stable != current or (state == "invalid" and release_of_hash(seen.replica_sets, stable) != new)
@@ -129,7 +131,7 @@ def observe(seen: Seen, policy: Policy) -> Situation:
         share=_share(status, current) if state not in ("unseen", "invalid") else 0,
         is_ready=is_ready,
         trouble=trouble,
-        reason=_reason(rollout, judged, trouble) if state in ("aborted", "invalid") else "",
+        reason=_reason(rollout, judged, trouble) if state in ("aborted", "invalid") else _unmade(status) if is_observed else "",
         abort_id=f"{current}@{status.get('abortedAt') or _condition(status, 'Progressing').get('lastTransitionTime', '')}",
         exposed_seconds=_exposed_seconds(runs, planned, status),
     )
@@ -147,6 +149,27 @@ def _state(rollout: Object, *, is_observed: bool) -> State:
     if any(found.get("reason", "").startswith("Inconclusive") for found in status.get("pauseConditions") or ()):
         return "held"
     return "done" if is_promoted(rollout) and status.get("phase") == "Healthy" else "running"
+
+
+def _is_of_asked_pods(rollout: Object, replica_sets: Sequence[Object], current: str) -> bool:
+    """Whether the status speaks of the pods that the Rollout asks for.
+
+    Where the number of pods changes too, Argo Rollouts scales first, and notes the whole change as seen beside a status that still speaks
+    of the pods before; so it does where it can't make the new ReplicaSet. The one before has another revision.
+    https://github.com/argoproj/argo-rollouts/blob/v1.9.2/rollout/sync.go: syncReplicasOnly, createDesiredReplicaSet
+    """
+    found = next((each for each in replica_sets if release_hash(each) == current), None)
+    if found is None:
+        return True
+    revisions = [(each["metadata"].get("annotations") or {}).get(REVISION) for each in (found, rollout)]
+    is_release = (release_of(found["spec"].get("template", {})) or release_of(found)) == release_of(rollout["spec"].get("template", {}))
+    return is_release and (None in revisions or revisions[0] == revisions[1])
+
+
+def _unmade(status: Object) -> str:
+    """Why the ReplicaSet of the pods that are asked for can't be made; empty where it can."""
+    progress = _condition(status, "Progressing")
+    return str(progress.get("message") or "") if progress.get("reason") == "ReplicaSetCreateError" else ""
 
 
 def is_promoted(rollout: Object) -> bool:

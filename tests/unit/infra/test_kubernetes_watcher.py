@@ -132,6 +132,28 @@ def test_a_cluster_that_never_leads_users_to_it_is_told(monkeypatch: pytest.Monk
     assert ledger.read(cluster, "test", "iris").serving == 1, "what users are not led to does not serve"
 
 
+@pytest.mark.parametrize("before", [1, 2])
+def test_a_controller_that_has_only_scaled_has_not_promoted(monkeypatch: pytest.MonkeyPatch, before: int) -> None:
+    # Of a change of template and number of pods it notes the generation as seen while all else still speaks of the pods before.
+    cluster = use(monkeypatch, FakeCluster(rollout(2, promoted(STABLE)), with_runs(under_way()), with_runs(promoted(CURRENT), passed(1))))
+    for release, pod_hash, revision in ((before, STABLE, "1"), (2, CURRENT, "2")):
+        found = replica_set(release, pod_hash)
+        found["metadata"]["annotations"] = {"rollout.argoproj.io/revision": revision}
+        cluster.put(REPLICA_SET, found)
+    RolloutWatchProvider().update("", {**props(before), "wiring": {}}, props(2))
+    account = ledger.read(cluster, "test", "iris")
+    assert [(entry.release, entry.hash) for entry in account.proven] == [(2, CURRENT), (1, STABLE)]
+
+
+def test_pods_that_may_not_be_made_are_no_promotion(monkeypatch: pytest.MonkeyPatch) -> None:
+    unmade = {"type": "Progressing", "reason": "ReplicaSetCreateError", "message": "exceeded quota: few"}
+    cluster = use(monkeypatch, FakeCluster(rollout(2, {**promoted(STABLE), "conditions": [unmade]})))
+    monkeypatch.setattr(watcher, "UNSEEN_SECONDS", 0.02)
+    with pytest.raises(PlatformError, match="cannot make the pods of 2: exceeded quota: few"):
+        RolloutWatchProvider().update("", props(1), props(2))
+    assert ledger.read(cluster, "test", "iris").serving == 1
+
+
 def test_an_abort_is_reported_with_numbers_and_share(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
     failed = run(3, "Failed", [measured("early", "[30,7,0,0,5]", "Failed")])
     cluster = use(
