@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from infra.errors import PlatformError
-from infra.kubernetes.api import CONFIG_MAP, CRD, ENDPOINT_SLICE, JOB, POD, REPLICA_SET, ROLLOUT, Cluster, Kind
+from infra.kubernetes.api import CONFIG_MAP, CRD, ENDPOINT_SLICE, JOB, POD, REPLICA_SET, ROLLOUT, SERVICE, TRAEFIK_SERVICE, Cluster, Kind
 
 NEEDED_KINDS = {
     "argoproj.io/v1alpha1": ({"rollouts", "analysisruns", "analysistemplates"}, "Argo Rollouts", "1.8"),
@@ -23,6 +23,8 @@ NEEDED_RIGHTS: tuple[tuple[str, Kind, str], ...] = (
     ("list", POD, ""),
     ("get", POD, "log"),
     ("list", ENDPOINT_SLICE, ""),
+    ("patch", SERVICE, ""),
+    ("patch", TRAEFIK_SERVICE, ""),
     ("create", JOB, ""),
     ("patch", CONFIG_MAP, ""),
 )

@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from infra.kubernetes import ledger
-from infra.kubernetes.api import REPLICA_SET, ROLLOUT, Cluster, Kind, Object
+from infra.kubernetes.api import REPLICA_SET, ROLLOUT, TRAEFIK_SERVICE, Cluster, Object
 from infra.kubernetes.labels import Names, selector
 from infra.kubernetes.words import release_of, release_of_hash
 from infra.route import live_name
-
-TRAEFIK_SERVICE = Kind("traefik.io/v1alpha1", "traefikservices")
 
 
 def view(cluster: Cluster, namespace: str, model: str) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 Whoever runs ``pulumi up`` may die at any moment: the controller goes on by itself, and the next update only looks. The watch changes a
 Rollout in three cases, each as Argo's own command line does: it aborts one whose pods can't start or whose wait for users is over, tries
-one again whose abort was reported, and promotes a release at once that has proven itself, or over one that never served.
+one again whose abort was reported, and promotes a release at once that has proven itself, or over one that never served. And it leads
+users back to the release before where Argo Rollouts would leave them (``is_returning``, ``straighten``).
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from infra.kubernetes.api import (
     POD,
     REPLICA_SET,
     ROLLOUT,
+    SERVICE,
+    TRAEFIK_SERVICE,
     Cluster,
     Object,
     Unreachable,
@@ -52,7 +55,7 @@ from infra.kubernetes.words import (
 )
 from infra.rollout import NODE_SECONDS, Judgement, Policy, Slo
 
-SERVICE = "kubernetes.io/service-name"
+SERVICE_NAME = "kubernetes.io/service-name"
 """Label of an EndpointSlice: the Service whose endpoints it lists."""
 RETIRED = "scale-down-deadline"
 """Annotation with which Argo Rollouts notes on a ReplicaSet until when its pods stay; it reads it again before it ends them."""
@@ -163,7 +166,10 @@ class _Watching:
         self.held_since: float | None = None
         self.aborted_by_watch = ""
         self.is_promoted_at_once = False
+        self.is_straight = False
         self.done_since: float | None = None
+        self.back_since: float | None = None
+        self.is_late = False
 
     def run(self) -> None:
         """Follow to the end. Raises RolloutAborted when it went back, PlatformError when it can't be followed."""
@@ -188,6 +194,8 @@ class _Watching:
             )
         if situation.old is not None:
             self.old = situation.old
+        if situation.active and not self.is_straight:
+            self.straighten()
         self.tell(situation)
         if situation.state == "done":
             if not self.is_followed(situation):
@@ -197,6 +205,8 @@ class _Watching:
         if situation.state == "invalid" and time.monotonic() - self.clock > (INVALID_SECONDS if "not found" in situation.reason else 1):
             raise self.failed(situation, situation.reason)
         if situation.state == "aborted":
+            if self.is_returning(situation):
+                return False
             self.aborted(situation)
         elif situation.state == "held":
             self.end_hold(situation)
@@ -294,19 +304,11 @@ class _Watching:
         return situation.state == "aborted" and situation.abort_id in self.account.reported
 
     def is_followed(self, situation: Situation) -> bool:
-        """Whether users are led to the new pods alone; until then the old ones are kept. Raises PlatformError after a long wait.
-
-        Argo Rollouts is done when it has written a Service's selector. That the Service then leads elsewhere is the work of another
-        controller, for which Argo does not wait before it ends the old pods.
-        """
+        """Whether users are led to the new pods alone. Raises PlatformError after a long wait."""
         service, clock = self.names.stable, time.monotonic()
         self.done_since = self.done_since or clock
-        with contextlib.suppress(Unreachable):
-            slices = self.cluster.find(ENDPOINT_SLICE, self.namespace, {SERVICE: service})
-            pods = self.cluster.find(POD, self.namespace, {**selector(self.names), HASH: situation.hash})
-            if leads_to_only({pod["metadata"]["name"] for pod in pods}, slices):
-                return True
-            self.keep_old_pods(situation)
+        if self.leads_to(situation.hash):
+            return True
         waited = clock - self.done_since
         if waited > FOLLOW_SECONDS:
             raise PlatformError(
@@ -318,13 +320,41 @@ class _Watching:
             self.say_once(f"{self.number} has all weight, but Service {service} does not lead to its pods yet: waiting for the cluster")
         return False
 
-    def keep_old_pods(self, situation: Situation) -> None:
-        """Put off the end of the pods that Argo Rollouts has retired, unless that is far enough off."""
+    def leads_to(self, pod_hash: str) -> bool:
+        """Whether users are led to these pods alone; until then the others are kept.
+
+        Argo Rollouts is done when it has written a Service's selector. That the Service then leads elsewhere is the work of another
+        controller, for which Argo does not wait before it ends the other pods.
+        """
+        with contextlib.suppress(Unreachable):
+            slices = self.cluster.find(ENDPOINT_SLICE, self.namespace, {SERVICE_NAME: self.names.stable})
+            pods = self.cluster.find(POD, self.namespace, {**selector(self.names), HASH: pod_hash})
+            if leads_to_only({pod["metadata"]["name"] for pod in pods}, slices):
+                return True
+            self.keep_other_pods(pod_hash)
+        return False
+
+    def straighten(self) -> None:
+        """Give the stable Service all weight where a canary was under way when the strategy became blue-green.
+
+        Nobody would move these weights any more: their share of users would go to pods under test, and after an abort to none.
+        """
+        with contextlib.suppress(Unreachable):
+            found = self.cluster.get(TRAEFIK_SERVICE, self.names.weights, self.namespace) or {"spec": {"weighted": {"services": []}}}
+            members = found["spec"]["weighted"]["services"]
+            if any(member["name"] == self.names.canary and member.get("weight") for member in members):
+                straight = [{**member, "weight": 0 if member["name"] == self.names.canary else 100} for member in members]
+                document = {"spec": {"weighted": {"services": straight}}}
+                self.cluster.patch(TRAEFIK_SERVICE, self.names.weights, self.namespace, document)
+            self.is_straight = True
+
+    def keep_other_pods(self, pod_hash: str) -> None:
+        """Put off the end of all other pods that Argo Rollouts has retired, unless that is far enough off."""
         rollout = self.cluster.get(ROLLOUT, self.names.rollout, self.namespace) or {}
         until = datetime.now(UTC) + timedelta(seconds=KEPT_SECONDS)
         for found in owned(self.cluster.find(REPLICA_SET, self.namespace, selector(self.names)), rollout):
             deadline = (found["metadata"].get("annotations") or {}).get(RETIRED)
-            if release_hash(found) == situation.hash or not deadline:
+            if release_hash(found) == pod_hash or not deadline:
                 continue
             if datetime.fromisoformat(deadline) < until - timedelta(seconds=KEPT_SECONDS / 2):
                 note = {"metadata": {"annotations": {RETIRED: until.strftime("%Y-%m-%dT%H:%M:%SZ")}}}
@@ -399,8 +429,31 @@ class _Watching:
         while self.cluster.get(JOB, name, self.namespace) is not None and time.monotonic() < deadline:
             time.sleep(TICK_SECONDS)
 
+    def is_returning(self, situation: Situation) -> bool:
+        """Whether the traffic is still on its way back after an abort. What takes too long is waited for no more.
+
+        With blue-green a Service's selector leads users back. Argo Rollouts writes it only while *all* pods of the aborted release are
+        ready (``reconcileActiveService``), so never for a release that has crashed: the watch writes the same then.
+        """
+        if situation.old is None:
+            return False
+        clock = time.monotonic()
+        self.back_since = self.back_since or clock
+        waited = clock - self.back_since
+        if situation.share:
+            if situation.active == situation.hash:
+                with contextlib.suppress(Unreachable):
+                    self.cluster.patch(SERVICE, self.names.stable, self.namespace, {"spec": {"selector": {HASH: situation.stable}}})
+            return waited < BACK_SECONDS
+        if not situation.active or self.leads_to(situation.stable):
+            return False
+        if waited > SLOW_TO_FOLLOW_SECONDS:
+            self.say_once(f"{situation.old} is to answer again, but Service {self.names.stable} does not lead to its pods yet: waiting")
+        self.is_late = waited > FOLLOW_SECONDS
+        return not self.is_late
+
     def aborted(self, situation: Situation) -> None:
-        """Report an abort once the old release has all traffic again; one that was reported before is tried again."""
+        """Report an abort, when the old release has all traffic again; one that was reported before is tried again."""
         if situation.abort_id in self.account.reported and not self.aborted_by_watch:
             if situation.old is None:
                 # A first release has nothing to go back to: its pods are tried by the cluster without end, and get their time again.
@@ -409,8 +462,6 @@ class _Watching:
                 return
             self.say_once(f"{self.number} was aborted before; it is tried again")
             self.retry(situation)
-            return
-        if situation.old is not None and situation.share and time.monotonic() - self.moved < BACK_SECONDS:
             return
         reason = self.reason(situation)
         if self.told < len(situation.stages) and situation.stage == "start":
@@ -433,7 +484,7 @@ class _Watching:
         note = {"metadata": {"annotations": {"mldelivery/retried-at": now()}}}
         self.cluster.patch(ROLLOUT, self.names.rollout, self.namespace, note)
         self.cluster.patch(ROLLOUT, self.names.rollout, self.namespace, {"status": {"abort": False}}, part="status")
-        self.clock = time.monotonic()
+        self.clock, self.back_since = time.monotonic(), None
 
     def end_hold(self, situation: Situation) -> None:
         """A Rollout that Argo paused as inconclusive has waited its time for users: it goes back, unless a person lets it go on."""
@@ -449,6 +500,10 @@ class _Watching:
                 raise self.failed(situation, trouble.text)
             self.abort(trouble.text)
         never_served = self.before is None and not self.account.proven
+        if situation.stable == situation.hash and situation.active not in ("", situation.hash) and not self.is_promoted_at_once:
+            # Somebody went back during the bake. Argo Rollouts waits for an analysis that it skips for what is stable, until its deadline.
+            self.is_promoted_at_once = True
+            self.promote_at_once()
         if situation.old is not None and never_served and not self.is_serving(situation.old):
             self.say_once(f"{situation.old} never served; {self.number} takes its place without steps")
             self.promote_at_once()
@@ -484,7 +539,7 @@ class _Watching:
             (stage.percent for stage, found in zip(situation.stages, situation.judged, strict=True) if found.judgement), default=0
         )
         met = exposure(share if seconds else 0, seconds, situation.users, new) if old is not None else f"No user's request reached {new}."
-        is_back = situation.share == 0 or situation.state == "invalid"
+        is_back = (situation.share == 0 and not self.is_late) or situation.state == "invalid"
         home = (
             "No route was opened."
             if old is None

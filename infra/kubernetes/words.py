@@ -59,11 +59,17 @@ class Judged:
 
 @dataclass(frozen=True, kw_only=True)
 class Situation:
-    """Where a rollout stands. ``old`` is None where no other release has ever been stable; ``share`` is the percent of users on ``new``."""
+    """Where a rollout stands. ``old`` is None where no other release has ever been stable; ``share`` is the percent of users on ``new``.
+
+    ``hash`` is that of the pods asked for, ``stable`` of those to which an abort goes back; ``active`` of those to which users are led with
+    blue-green, empty with a canary.
+    """
 
     old: int | None
     new: int | None
     hash: str
+    stable: str
+    active: str
     state: State
     stages: tuple[Stage, ...]
     judged: tuple[Judged, ...]
@@ -125,6 +131,8 @@ def observe(seen: Seen, policy: Policy) -> Situation:
         old=release_of_hash(seen.replica_sets, stable) if is_moving else None,
         new=new,
         hash=current,
+        stable=stable,
+        active=active_hash(rollout),
         state=state,
         stages=tuple(stage for _, stage in planned),
         judged=judged,
@@ -172,6 +180,13 @@ def _unmade(status: Object) -> str:
     return str(progress.get("message") or "") if progress.get("reason") == "ReplicaSetCreateError" else ""
 
 
+def active_hash(rollout: Object) -> str:
+    """Hash of the pods to which a blue-green Rollout leads users; empty with a canary, or before it is known."""
+    if "blueGreen" not in rollout.get("spec", {}).get("strategy", {}):
+        return ""
+    return str(((rollout.get("status") or {}).get("blueGreen") or {}).get("activeSelector") or "")
+
+
 def is_promoted(rollout: Object) -> bool:
     """Whether all traffic is on the pods that the Rollout asks for, for good: nothing is left for the controller to move."""
     status = rollout.get("status") or {}
@@ -181,7 +196,7 @@ def is_promoted(rollout: Object) -> bool:
     if status.get("stableRS") != current or status.get("abort"):
         return False
     if "blueGreen" in rollout["spec"]["strategy"]:
-        return bool((status.get("blueGreen") or {}).get("activeSelector") == current)
+        return active_hash(rollout) == str(current)
     weights = (status.get("canary") or {}).get("weights")
     return weights is None or (not weights["canary"].get("weight") and weights["stable"].get("podTemplateHash", current) == current)
 

@@ -13,7 +13,7 @@ from infra import release
 from infra.config import KubernetesConfig
 from infra.config import load as load_config
 from infra.kubernetes import api, gateway, manifests, view, words
-from infra.kubernetes.api import POD, REPLICA_SET, ROLLOUT, Cluster, Kind, Object
+from infra.kubernetes.api import POD, REPLICA_SET, ROLLOUT, TRAEFIK_SERVICE, Cluster, Kind, Object
 from infra.kubernetes.labels import HTTP_PORT, SERVER_PORT, Names, image, selector
 from pipelines.image import push
 from serving.golden import difference
@@ -255,7 +255,7 @@ class Watching:
         if any(found["type"] == "Ready" and found["status"] == "True" for found in conditions):
             self._note("ready")
         sets = self.cluster.find(REPLICA_SET, self.namespace, selector(names))
-        shares = view.traffic(rollout, self.cluster.get(view.TRAEFIK_SERVICE, names.weights, self.namespace), sets, names)
+        shares = view.traffic(rollout, self.cluster.get(TRAEFIK_SERVICE, names.weights, self.namespace), sets, names)
         if shares == {str(self.number): 100}:
             self._note("all")
         if (rollout.get("status") or {}).get("abort"):

@@ -22,9 +22,9 @@ from infra import driver
 from infra.config import ClusterGatewayConfig, ResourcesConfig
 from infra.errors import PlatformError, RolloutAborted
 from infra.kubernetes import analysis, gateway, ledger, manifests
-from infra.kubernetes.api import REPLICA_SET, ROLLOUT, Cluster, Kind, Object, connect
+from infra.kubernetes.api import POD, REPLICA_SET, ROLLOUT, Cluster, Kind, Object, connect
 from infra.kubernetes.guard import RolloutGuardProvider
-from infra.kubernetes.labels import Names, image, selector
+from infra.kubernetes.labels import RELEASE, Names, image, selector
 from infra.kubernetes.needs import check_cluster
 from infra.kubernetes.watcher import RolloutWatchProvider, is_settled
 from infra.kubernetes.words import release_of
@@ -33,7 +33,7 @@ from infra.rollout import Policy, Slo
 from pipelines.image import push
 from tests import faulty
 from tests.clustered import CLUSTER, NODE, _Gateway
-from tests.laptop import ROOT
+from tests.laptop import ROOT, wait_until
 from tests.load import Load
 from toolchain.cluster.node import Node
 
@@ -171,6 +171,16 @@ class Place:
         assert found is not None
         return found
 
+    def is_switched(self) -> bool:
+        """Whether blue-green has switched to a release that is not proven yet."""
+        status = self.rollout()["status"]
+        return bool(status.get("blueGreen", {}).get("activeSelector") == status["currentPodHash"] != status["stableRS"])
+
+    def available(self, release: int) -> int:
+        """How many pods of a release are ready, as its ReplicaSet has counted."""
+        found = self.cluster.find(REPLICA_SET, self.namespace, {RELEASE: str(release)})
+        return sum(each.get("status", {}).get("availableReplicas", 0) for each in found)
+
     def users(self, rate: float = 60) -> Load:
         """Users who ask at a constant rate."""
         golden = self.store / "bentos/iris/1/src/release/golden.jsonl"
@@ -261,6 +271,34 @@ def test_blue_green_switches_at_once_and_back_at_once(place: Place, capfd: pytes
     with place.users(), pytest.raises(RolloutAborted, match=r"at 'bake at 100 %': .* requests failed with 5xx") as raised:
         place.watch(25, policy)
     assert "At most 100 % of the traffic reached 25, for " in str(raised.value)
+    place.change(1, policy)
+    place.settle(1, policy)
+    place.promote(1)
+
+
+def test_blue_green_leads_users_back_where_argo_would_leave_them(place: Place) -> None:
+    policy = dataclasses.replace(FAST, strategy="blue-green", steps=(), bake_seconds=120)
+    place.promote(1, policy)
+    place.make(26)
+    with place.users() as load:
+        place.change(26, policy)
+        wait_until(place.is_switched, what="26 is baked")
+        place.change(1, policy)
+        began = time.monotonic()
+        place.settle(1, policy)
+        assert time.monotonic() - began < 45, "the old number waited for the deadline of Argo Rollouts"
+        place.change(26, policy)
+        wait_until(place.is_switched, what="26 is baked again")
+        for pod in place.cluster.find(POD, place.namespace, {RELEASE: "26"}):
+            place.cluster.delete(POD, pod["metadata"]["name"], place.namespace)
+        wait_until(lambda: not place.available(26), what="not all pods of 26 are ready")
+        place.cluster.patch(ROLLOUT, "iris", place.namespace, {"status": {"abort": True}}, part="status")
+        with pytest.raises(RolloutAborted, match=r"All traffic is on 1 again\."):
+            place.watch(26, policy)
+        # The gateway takes changes together for a moment.
+        back = time.monotonic() + 1
+        wait_until(lambda: sum(answer.at > back for answer in load.answers) >= 40, what="users ask on")
+    assert {answer.release for answer in load.answers if answer.at > back} == {1}
     place.change(1, policy)
     place.settle(1, policy)
     place.promote(1)

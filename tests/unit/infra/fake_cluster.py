@@ -73,6 +73,14 @@ def promoted(pod_hash: str) -> dict[str, Any]:
     return {"phase": "Healthy", "currentPodHash": pod_hash, "stableRS": pod_hash, "canary": {"weights": weights}}
 
 
+def switched(release: int, current: str, *, stable: str, active: str, **more: Any) -> Object:
+    """A blue-green Rollout whose Service leads users to ``active``."""
+    found = rollout(release, {"phase": "Progressing", "currentPodHash": current, "stableRS": stable, **more})
+    found["spec"]["strategy"] = {"blueGreen": {"prePromotionAnalysis": {}, "postPromotionAnalysis": {}}}
+    found["status"]["blueGreen"] = {"activeSelector": active}
+    return found
+
+
 def under_way(share: int = 0, **more: Any) -> dict[str, Any]:
     """The status of a rollout from STABLE to CURRENT."""
     weights = {"canary": {"weight": share, "podTemplateHash": CURRENT}, "stable": {"weight": 100 - share, "podTemplateHash": STABLE}}
@@ -137,7 +145,8 @@ class FakeCluster:
     def find(self, kind: Kind, _namespace: str, labels: Mapping[str, str]) -> list[Object]:
         if kind == ENDPOINT_SLICE:
             status = self.objects["rollouts", "iris"]["status"]
-            leads_to = self.leads_to.pop(0) if self.leads_to else [status["currentPodHash"]]
+            active = (status.get("blueGreen") or {}).get("activeSelector") or status["currentPodHash"]
+            leads_to = self.leads_to.pop(0) if self.leads_to else [active]
             return [{"endpoints": [{"targetRef": {"name": f"serves-{found}"}, "conditions": {"ready": True}} for found in leads_to]}]
         wanted = {key: value for key, value in labels.items() if key in ("rollouts-pod-template-hash", "job-name")}
         found = [document for (plural, _), document in self.objects.items() if plural == kind.plural]

@@ -13,7 +13,7 @@ import pytest
 from infra import driver
 from infra.errors import PlatformError, RolloutAborted
 from infra.kubernetes import guard, ledger, watcher
-from infra.kubernetes.api import ANALYSIS_RUN, ANALYSIS_TEMPLATE, CRD, JOB, POD, REPLICA_SET, Object, Unreachable
+from infra.kubernetes.api import ANALYSIS_RUN, ANALYSIS_TEMPLATE, CRD, JOB, POD, REPLICA_SET, TRAEFIK_SERVICE, Object, Unreachable
 from infra.kubernetes.guard import RolloutGuardProvider
 from infra.kubernetes.labels import Names
 from infra.kubernetes.watcher import RolloutWatchProvider
@@ -27,6 +27,7 @@ from tests.unit.infra.fake_cluster import (
     replica_set,
     rollout,
     run,
+    switched,
     under_way,
 )
 
@@ -152,6 +153,68 @@ def test_pods_that_may_not_be_made_are_no_promotion(monkeypatch: pytest.MonkeyPa
     with pytest.raises(PlatformError, match="cannot make the pods of 2: exceeded quota: few"):
         RolloutWatchProvider().update("", props(1), props(2))
     assert ledger.read(cluster, "test", "iris").serving == 1
+
+
+def test_users_are_led_back_from_pods_that_crashed_after_the_switch(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Argo Rollouts writes the Service's selector only while all aborted pods are ready.
+    cluster = use(
+        monkeypatch,
+        FakeCluster(
+            switched(2, CURRENT, stable=STABLE, active=CURRENT),
+            switched(2, CURRENT, stable=STABLE, active=CURRENT, **ABORTED),
+            switched(2, CURRENT, stable=STABLE, active=STABLE, **ABORTED),
+        ),
+    )
+    with pytest.raises(RolloutAborted, match=r"All traffic is on 1 again\.") as raised:
+        RolloutWatchProvider().update("", props(1), props(2, strategy="blue-green", steps=()))
+    assert {"spec": {"selector": {"rollouts-pod-template-hash": STABLE}}} in cluster.patches
+    assert ("services", "iris-stable") in cluster.objects
+    assert "At most 100 % of the traffic reached 2" in str(raised.value)
+
+
+def test_a_return_is_told_once_users_are_led_back(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    cluster = use(monkeypatch, FakeCluster(switched(2, CURRENT, stable=STABLE, active=STABLE, **ABORTED)))
+    retired = replica_set(2, CURRENT)
+    retired["metadata"]["annotations"] = {watcher.RETIRED: "2026-01-01T00:00:02Z"}
+    cluster.put(REPLICA_SET, retired)
+    cluster.leads_to = [[CURRENT], [STABLE, CURRENT], []]
+    monkeypatch.setattr(watcher, "SLOW_TO_FOLLOW_SECONDS", 0)
+    with pytest.raises(RolloutAborted, match=r"All traffic is on 1 again\."):
+        RolloutWatchProvider().update("", props(1), props(2, strategy="blue-green", steps=()))
+    assert cluster.leads_to == []
+    assert "1 is to answer again, but Service iris-stable does not lead to its pods yet" in capfd.readouterr().out
+    kept = [patch["metadata"]["annotations"][watcher.RETIRED] for patch in cluster.patches if "annotations" in patch.get("metadata", {})]
+    assert kept and all(datetime.fromisoformat(until) > datetime.now(UTC) + timedelta(seconds=10) for until in kept)
+
+
+def test_a_return_that_the_cluster_does_not_follow_is_not_told_as_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = use(monkeypatch, FakeCluster(switched(2, CURRENT, stable=STABLE, active=STABLE, **ABORTED)))
+    cluster.leads_to = [[CURRENT]] * 10_000
+    monkeypatch.setattr(watcher, "FOLLOW_SECONDS", 0.05)
+    with pytest.raises(RolloutAborted, match=r"The traffic is going back to 1\."):
+        RolloutWatchProvider().update("", props(1), props(2, strategy="blue-green", steps=()))
+
+
+@pytest.mark.parametrize("weight", [60, 0])
+def test_weights_of_a_canary_do_not_outlast_its_strategy(monkeypatch: pytest.MonkeyPatch, weight: int) -> None:
+    over = switched(2, CURRENT, stable=CURRENT, active=CURRENT, phase="Healthy")
+    cluster = use(monkeypatch, FakeCluster(switched(2, CURRENT, stable=STABLE, active=STABLE), over), proven={1: STABLE, 2: CURRENT})
+    shares = {"iris-stable": 100 - weight, "iris-canary": weight}
+    members = [{"name": name, "kind": "Service", "port": 80, "weight": share} for name, share in shares.items()]
+    cluster.put(TRAEFIK_SERVICE, {"metadata": {"name": "iris-rollout"}, "spec": {"weighted": {"services": members}}})
+    RolloutWatchProvider().update("", props(1), props(2, strategy="blue-green", steps=()))
+    moved = [patch["spec"]["weighted"]["services"] for patch in cluster.patches if "weighted" in patch.get("spec", {})]
+    wanted = [{**member, "weight": 100 if member["name"] == "iris-stable" else 0} for member in members]
+    assert moved == ([wanted] if weight else [])
+
+
+def test_going_back_by_hand_during_a_bake_waits_for_no_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Argo Rollouts skips the analysis of what is stable, and does not switch without it.
+    waiting = switched(2, CURRENT, stable=CURRENT, active=STABLE, message="active service cutover pending")
+    over = switched(2, CURRENT, stable=CURRENT, active=CURRENT, phase="Healthy")
+    cluster = use(monkeypatch, FakeCluster(waiting, waiting, over), proven={1: STABLE, 2: CURRENT})
+    RolloutWatchProvider().update("", props(2), props(2, strategy="blue-green", steps=()))
+    assert cluster.patches.count({"status": {"promoteFull": True}}) == 1
 
 
 def test_an_abort_is_reported_with_numbers_and_share(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
