@@ -13,21 +13,24 @@ from infra.kubernetes import ledger
 from infra.kubernetes.api import REPLICA_SET, ROLLOUT, Cluster, Object, connect, is_content
 from infra.kubernetes.labels import Names, selector
 from infra.kubernetes.needs import check_cluster
-from infra.kubernetes.words import release_hash, release_of
+from infra.kubernetes.words import active_hash, release_hash, release_of
 
 
 def clear_unproven(cluster: Cluster, namespace: str, names: Names, *, window: int) -> list[int]:
     """Delete the ReplicaSets of releases that may not come back at once, and return the numbers of those that were never proven.
 
     Argo Rollouts takes every ReplicaSet that is older than the stable one for a release that may come back without verification; one that
-    was aborted must not be such, nor one that was proven before the last ``window`` others. The stable one stays, and the one that is being
-    rolled out right now.
+    was aborted must not be such, nor one that was proven before the last ``window`` others. The stable one stays, the one that is being
+    rolled out right now, and whatever users are still led to.
     """
     rollout = cluster.get(ROLLOUT, names.rollout, namespace)
     if rollout is None:
         return []
     status = rollout.get("status") or {}
-    kept = {status.get("stableRS"), status.get("currentPodHash")}
+    kept = {status.get("stableRS"), status.get("currentPodHash"), active_hash(rollout)}
+    if "canary" in rollout["spec"].get("strategy", {}):
+        weights = (status.get("canary") or {}).get("weights") or {}
+        kept |= {found.get("podTemplateHash") for found in (weights.get("canary"), weights.get("stable")) if found and found.get("weight")}
     asked = release_of(rollout["spec"].get("template", {}))
     is_observed = str(status.get("observedGeneration") or "") == str(rollout["metadata"].get("generation", ""))
     account = ledger.read(cluster, namespace, names.rollout)

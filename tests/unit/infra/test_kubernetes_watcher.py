@@ -430,6 +430,20 @@ def test_the_guard_spares_what_is_being_rolled_out(monkeypatch: pytest.MonkeyPat
     assert cluster.sets() == {STABLE, CURRENT}
 
 
+@pytest.mark.parametrize(
+    "on_its_way",
+    [
+        switched(1, STABLE, stable=STABLE, active=CURRENT),
+        rollout(1, {**under_way(60), "currentPodHash": STABLE}),
+    ],
+)
+def test_the_guard_spares_what_users_are_led_to(monkeypatch: pytest.MonkeyPatch, on_its_way: Object) -> None:
+    # 1 was put back while 2 had users, and the update was killed before they were led back.
+    cluster = use(monkeypatch, FakeCluster(on_its_way))
+    assert guard.clear_unproven(cluster, "test", Names("iris"), window=3) == []  # type: ignore[arg-type]
+    assert cluster.sets() == {STABLE, CURRENT}
+
+
 @pytest.mark.parametrize(("strategy", "forgets"), [("blueGreen", True), ("canary", False)])
 def test_weights_of_an_earlier_canary_do_not_keep_pods(monkeypatch: pytest.MonkeyPatch, strategy: str, forgets: bool) -> None:
     switched = rollout(1, promoted(STABLE))
