@@ -13,7 +13,7 @@ from infra.kubernetes import ledger
 from infra.kubernetes.api import REPLICA_SET, ROLLOUT, Cluster, Object, connect, is_content
 from infra.kubernetes.labels import Names, selector
 from infra.kubernetes.needs import check_cluster
-from infra.kubernetes.words import active_hash, release_hash, release_of
+from infra.kubernetes.words import active_hash, is_observed, release_hash, release_of
 
 
 def clear_unproven(cluster: Cluster, namespace: str, names: Names, *, window: int) -> list[int]:
@@ -32,12 +32,11 @@ def clear_unproven(cluster: Cluster, namespace: str, names: Names, *, window: in
         weights = (status.get("canary") or {}).get("weights") or {}
         kept |= {found.get("podTemplateHash") for found in (weights.get("canary"), weights.get("stable")) if found and found.get("weight")}
     asked = release_of(rollout["spec"].get("template", {}))
-    is_observed = str(status.get("observedGeneration") or "") == str(rollout["metadata"].get("generation", ""))
     account = ledger.read(cluster, namespace, names.rollout)
     gone = []
     for replica_set in owned(cluster.find(REPLICA_SET, namespace, selector(names)), rollout):
         release = release_of(replica_set["spec"].get("template", {}))
-        is_next = not is_observed and release == asked
+        is_next = not is_observed(rollout) and release == asked
         own_hash = release_hash(replica_set)
         if own_hash in kept or is_next or account.may_return(own_hash, window=window):
             continue

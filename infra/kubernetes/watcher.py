@@ -43,6 +43,7 @@ from infra.kubernetes.words import (
     exposure,
     filled,
     golden_words,
+    is_observed,
     is_promoted,
     job_of,
     leads_to_only,
@@ -65,6 +66,8 @@ UNREACHABLE_SECONDS = 120
 """So long a cluster may give no answer while a rollout is watched: an API server that starts again needs some."""
 UNSEEN_SECONDS = 120
 """So long a controller may not look at a Rollout that was changed: it may be starting again."""
+NOTICED_SECONDS = 2
+"""So long a preview gives the controller to look at a Rollout that an autoscaler has just changed."""
 INVALID_SECONDS = 25
 """Argo Rollouts looks at an invalid Rollout again after 20 s: it may only not have seen yet what the Rollout names."""
 FOLLOW_SECONDS = 300
@@ -134,7 +137,11 @@ def is_settled(props: dict[str, Any]) -> bool:
     """Whether the cluster serves by these inputs, for good and on record. Raises PlatformError where it can't be asked."""
     wiring, rollout_name = props["wiring"], _names(props).rollout
     cluster = connect(wiring.get("kubeconfig"), wiring.get("context"))
-    rollout = cluster.get(ROLLOUT, rollout_name, wiring["namespace"])
+    deadline = time.monotonic() + NOTICED_SECONDS
+    while (rollout := cluster.get(ROLLOUT, rollout_name, wiring["namespace"])) is not None and not is_observed(rollout):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(TICK_SECONDS)
     if rollout is None or release_of(rollout["spec"]["template"]) != int(props["champion"]) or not is_promoted(rollout):
         return False
     account = ledger.read(cluster, wiring["namespace"], rollout_name)
@@ -154,6 +161,7 @@ class _Watching:
         self.account = ledger.read(self.cluster, self.namespace, self.names.rollout)
         self.engine = engine_process()
         self.began, self.clock = time.time(), time.monotonic()
+        self.state, self.state_since = "", self.clock
         self.before = before
         self.old: int | None = None
         self.said: set[str] = set()
@@ -183,6 +191,8 @@ class _Watching:
     def step(self, situation: Situation) -> bool:
         """Tell and do what one look asks for; True when all is done."""
         self.measure(situation)
+        if situation.state != self.state:
+            self.state, self.state_since = situation.state, time.monotonic()
         if situation.state == "unseen":
             self.wait_for_controller(situation.reason)
             return False
@@ -202,7 +212,8 @@ class _Watching:
                 return False
             self.finish(situation)
             return True
-        if situation.state == "invalid" and time.monotonic() - self.clock > (INVALID_SECONDS if "not found" in situation.reason else 1):
+        patience = INVALID_SECONDS if "not found" in situation.reason else 1
+        if situation.state == "invalid" and time.monotonic() - self.state_since > patience:
             raise self.failed(situation, situation.reason)
         if situation.state == "aborted":
             if self.is_returning(situation):
@@ -568,7 +579,7 @@ class _Watching:
         )
 
     def wait_for_controller(self, reason: str) -> None:
-        waited = time.monotonic() - self.clock
+        waited = time.monotonic() - self.state_since
         if reason and waited > UNSEEN_SECONDS:
             raise PlatformError(
                 f"Argo Rollouts cannot make the pods of {self.number}: {reason}",

@@ -115,13 +115,12 @@ def observe(seen: Seen, policy: Policy) -> Situation:
     rollout = seen.rollout
     status = rollout.get("status") or {}
     current, stable = str(status.get("currentPodHash") or ""), str(status.get("stableRS") or "")
-    is_observed = str(status.get("observedGeneration") or "") == str(rollout["metadata"].get("generation", ""))
     planned = planned_stages(rollout, policy)
     runs = runs_of(seen, current)
     judged = tuple(_judged(runs.get(key), stage, policy, seen) for key, stage in planned)
     trouble = pods_trouble(seen, has_served=any(found.judgement and found.judgement.verdict == "pass" for found in judged))
     is_ready = bool(seen.pods) and all(_is_ready(pod) for pod in seen.pods)
-    state = _state(rollout, is_observed=is_observed)
+    state = _state(rollout)
     if state != "invalid" and not _is_of_asked_pods(rollout, seen.replica_sets, current):
         state = "unseen"
     new = release_of(rollout.get("spec", {}).get("template", {}))
@@ -139,15 +138,20 @@ def observe(seen: Seen, policy: Policy) -> Situation:
         share=_share(status, current) if state not in ("unseen", "invalid") else 0,
         is_ready=is_ready,
         trouble=trouble,
-        reason=_reason(rollout, judged, trouble) if state in ("aborted", "invalid") else _unmade(status) if is_observed else "",
+        reason=_reason(rollout, judged, trouble) if state in ("aborted", "invalid") else _unmade(status) if is_observed(rollout) else "",
         abort_id=f"{current}@{status.get('abortedAt') or _condition(status, 'Progressing').get('lastTransitionTime', '')}",
         exposed_seconds=_exposed_seconds(runs, planned, status),
     )
 
 
-def _state(rollout: Object, *, is_observed: bool) -> State:
+def is_observed(rollout: Object) -> bool:
+    """Whether the controller has seen the Rollout as it is now. An autoscaler changes it too, at any time."""
+    return str((rollout.get("status") or {}).get("observedGeneration") or "") == str(rollout["metadata"].get("generation", ""))
+
+
+def _state(rollout: Object) -> State:
     status = rollout.get("status") or {}
-    if not is_observed:
+    if not is_observed(rollout):
         return "unseen"
     message = str(status.get("message") or "")
     if _condition(status, "InvalidSpec"):
@@ -191,7 +195,7 @@ def is_promoted(rollout: Object) -> bool:
     """Whether all traffic is on the pods that the Rollout asks for, for good: nothing is left for the controller to move."""
     status = rollout.get("status") or {}
     current = status.get("currentPodHash")
-    if not current or str(status.get("observedGeneration") or "") != str(rollout["metadata"].get("generation", "")):
+    if not current or not is_observed(rollout):
         return False
     if status.get("stableRS") != current or status.get("abort"):
         return False

@@ -341,6 +341,26 @@ def test_a_controller_that_is_down_is_named(monkeypatch: pytest.MonkeyPatch) -> 
         RolloutWatchProvider().update("", props(1), props(2))
 
 
+def test_an_autoscalers_change_late_in_a_rollout_is_no_controller_that_is_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = time.monotonic
+
+    def scaled_late(cluster: FakeCluster) -> None:
+        monkeypatch.setattr(time, "monotonic", lambda: clock() + 10 * watcher.UNSEEN_SECONDS)
+        cluster.objects["rollouts", "iris"] = rollout(2, under_way(20), generation=2)
+
+    use(monkeypatch, FakeCluster(with_runs(under_way(20)), scaled_late, with_runs(promoted(CURRENT), passed(1))))
+    RolloutWatchProvider().update("", props(1), props(2))
+
+
+def test_an_autoscalers_change_is_no_change_in_a_preview(monkeypatch: pytest.MonkeyPatch) -> None:
+    scaled = rollout(2, promoted(CURRENT), generation=2)
+    use(monkeypatch, FakeCluster(scaled, scaled, rollout(2, promoted(CURRENT))), proven={2: CURRENT})
+    assert RolloutWatchProvider().diff("", props(2), props(2)).changes is False
+    monkeypatch.setattr(watcher, "NOTICED_SECONDS", 0.01)
+    use(monkeypatch, FakeCluster(scaled), proven={2: CURRENT})
+    assert RolloutWatchProvider().diff("", props(2), props(2)).changes is True
+
+
 def test_a_node_that_is_started_for_a_pod_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watcher, "STILL_SECONDS", -1_000)
     wanted = props(2)
