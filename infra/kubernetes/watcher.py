@@ -95,6 +95,12 @@ class RolloutWatchProvider(ResourceProvider):
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
         if any(olds.get(key) != value for key, value in news.items() if value is not None):
+            if _walks_without_users(olds, news):
+                print(
+                    f"warning: {news['model']}: until the strategy has changed, users go past the weights that a canary moves: its steps "
+                    "would be walked without them. Do: change the strategy alone, make up, then the number",
+                    flush=True,
+                )
             return DiffResult(changes=True)
         # The cluster may say something else: a rollout under way, one that ended with nobody watching, an abort that nobody was told of.
         try:
@@ -146,6 +152,12 @@ def is_settled(props: dict[str, Any]) -> bool:
         return False
     account = ledger.read(cluster, wiring["namespace"], rollout_name)
     return account.serving == int(props["champion"]) and account.has_proven(rollout["status"]["currentPodHash"])
+
+
+def _walks_without_users(olds: dict[str, Any], news: dict[str, Any]) -> bool:
+    """Whether a canary begins while the route, which changes at the end, still leads past the weights as blue-green has it."""
+    strategies = [(props.get("policy") or {}).get("strategy") for props in (olds, news)]
+    return strategies == ["blue-green", "canary"] and olds.get("champion") != news.get("champion")
 
 
 class _Watching:

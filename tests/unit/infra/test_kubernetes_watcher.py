@@ -395,6 +395,17 @@ def test_the_world_counts_in_a_preview(monkeypatch: pytest.MonkeyPatch, status: 
     assert RolloutWatchProvider().diff("", props(1), props(2)).changes is True
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "number", "warns"),
+    [("blue-green", "canary", 1, True), ("blue-green", "canary", 2, False), ("canary", "blue-green", 1, False)],
+)
+def test_a_preview_warns_of_a_canary_that_users_would_not_meet(
+    capfd: pytest.CaptureFixture[str], old: str, new: str, number: int, warns: bool
+) -> None:
+    assert RolloutWatchProvider().diff("", props(number, strategy=old), props(2, strategy=new)).changes is True
+    assert ("warning: iris: until the strategy has changed, users go past" in capfd.readouterr().out) is warns
+
+
 def test_a_preview_says_that_the_cluster_gives_no_answer(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
     cluster = use(monkeypatch, FakeCluster(rollout(2, promoted(CURRENT))))
     cluster.outages = 1
