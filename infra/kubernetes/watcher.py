@@ -80,7 +80,7 @@ KEPT_SECONDS = 20
 BACK_SECONDS = 20
 """So long the weights may take until the old release has all the traffic after an abort."""
 STILL_SECONDS = 150
-"""A stage in which nothing moves for so long, beyond its own time and what a pod may wait for a node, is no rollout any more."""
+"""A stage in which nothing moves for so long, beyond its own time and a pod's for a node and its start, is no rollout any more."""
 REPLAY_SPARE_SECONDS = 60
 """So long a Job may not be known to have ended when its own time is over."""
 
@@ -169,6 +169,7 @@ class _Watching:
         self.number = int(props["champion"])
         self.policy = _policy(props)
         self.node_seconds = float(wiring.get("node_seconds", NODE_SECONDS))
+        self.ready_seconds = float(wiring.get("ready_seconds", 0))
         self.cluster = connect(wiring.get("kubeconfig"), wiring.get("context"))
         self.account = ledger.read(self.cluster, self.namespace, self.names.rollout)
         self.engine = engine_process()
@@ -614,6 +615,8 @@ class _Watching:
         if present != self.last:
             self.last, self.moved = present, clock
         stage = situation.stages[situation.index].seconds if situation.stages else 0
+        # Pods that start show nothing of it until they are ready.
+        stage += 0 if situation.is_ready else self.ready_seconds
         allowed = stage + (self.policy.hold_seconds if self.policy.insufficient == "hold" else 0) + STILL_SECONDS + self.node_seconds
         still = clock - self.moved
         if still > stage + 30 + self.node_seconds:

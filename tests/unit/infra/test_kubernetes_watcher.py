@@ -361,14 +361,15 @@ def test_an_autoscalers_change_is_no_change_in_a_preview(monkeypatch: pytest.Mon
     assert RolloutWatchProvider().diff("", props(2), props(2)).changes is True
 
 
-def test_a_node_that_is_started_for_a_pod_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_node_that_is_started_for_a_pod_and_a_slow_start_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watcher, "STILL_SECONDS", -1_000)
     wanted = props(2)
     use(monkeypatch, FakeCluster(with_runs(under_way()), with_runs(promoted(CURRENT))))
     with pytest.raises(PlatformError, match="nothing has moved at 'start'"):
         RolloutWatchProvider().update("", props(1), wanted)
-    use(monkeypatch, FakeCluster(with_runs(under_way()), with_runs(promoted(CURRENT))), proven={1: STABLE, 2: CURRENT})
-    RolloutWatchProvider().update("", props(1), {**wanted, "wiring": {**wanted["wiring"], "node_seconds": 2_000}})
+    for patience in ("node_seconds", "ready_seconds"):
+        use(monkeypatch, FakeCluster(with_runs(under_way()), with_runs(promoted(CURRENT))), proven={1: STABLE, 2: CURRENT})
+        RolloutWatchProvider().update("", props(1), {**wanted, "wiring": {**wanted["wiring"], patience: 2_000}})
 
 
 def test_an_invalid_rollout_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
