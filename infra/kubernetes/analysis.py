@@ -200,10 +200,11 @@ def query(watch: Watch) -> str:
     def count(which: str) -> str:
         return f"(sum({since('traefik_service_requests_total', which)}) or vector(0))"
 
-    buckets = f"sum by (le) ({since('traefik_service_request_duration_seconds_bucket', _answers(both))})"
-    answers = f"sum({since('traefik_service_request_duration_seconds_count', _answers(both))})"
+    took = "traefik_service_request_duration_seconds_bucket"
+    buckets = f"sum by (le) ({since(took, _answers(both))})"
+    answers = since(took, f'{_answers(both)}, le="+Inf"')
     # ``infra.rollout.judged_quantile`` in PromQL.
-    share = f"scalar(clamp(1 - {SPARED} / {answers}, 0, {PERCENTILE}))"
+    share = f"scalar(clamp(1 - {SPARED} / sum({answers}), 0, {PERCENTILE}))"
     numbers = [
         count(_answers(users)),
         count(f'{users}, code=~"5.."'),

@@ -66,7 +66,9 @@ def bakes(town: ClusterStack) -> bool:
 
 def probed(town: ClusterStack, stages: int) -> bool:
     """Whether the probes of so many stages of the release under test have passed."""
-    runs = [run for run in town.objects("analysisruns") if run["metadata"]["labels"].get("rollouts-pod-template-hash") == hash_under_test(town)]
+    runs = [
+        run for run in town.objects("analysisruns") if run["metadata"]["labels"].get("rollouts-pod-template-hash") == hash_under_test(town)
+    ]
     found = [metric for run in runs for metric in run.get("status", {}).get("metricResults") or () if metric["name"] == "probe"]
     return [metric["phase"] for metric in found] == ["Successful"] * stages
 
