@@ -66,6 +66,8 @@ UNREACHABLE_SECONDS = 120
 """So long a cluster may give no answer while a rollout is watched: an API server that starts again needs some."""
 UNSEEN_SECONDS = 120
 """So long a controller may not look at a Rollout that was changed: it may be starting again."""
+SLOW_TO_LOOK_SECONDS = 10
+"""After this it is said what is waited for."""
 NOTICED_SECONDS = 2
 """So long a preview gives the controller to look at a Rollout that an autoscaler has just changed."""
 INVALID_SECONDS = 25
@@ -593,20 +595,20 @@ class _Watching:
 
     def wait_for_controller(self, reason: str) -> None:
         waited = time.monotonic() - self.state_since
-        if reason and waited > UNSEEN_SECONDS:
+        unmade = f"Argo Rollouts cannot make the pods of {self.number}: {reason}"
+        if waited > UNSEEN_SECONDS and reason:
             raise PlatformError(
-                f"Argo Rollouts cannot make the pods of {self.number}: {reason}",
-                where=f"namespace {self.namespace}",
-                act="mend what the message says, then run the same command again",
+                unmade, where=f"namespace {self.namespace}", act="mend what the message says, then run the same command again"
             )
-        if waited > 10 and not reason:
-            self.say_once("Argo Rollouts has not looked at the Rollout for 10 s: is its controller running? Waiting for it")
         if waited > UNSEEN_SECONDS:
             raise PlatformError(
                 f"Argo Rollouts has not looked at the Rollout {self.names.rollout} for {waited:.0f} s: its controller is down",
                 where=f"namespace {self.namespace}",
                 act="start it (make cluster, or: kubectl -n argo-rollouts get pods), then run the same command again: it only looks",
             )
+        if waited > SLOW_TO_LOOK_SECONDS:
+            unseen = f"Argo Rollouts has not looked at the Rollout for {SLOW_TO_LOOK_SECONDS} s: is its controller running? Waiting for it"
+            self.say_once(f"{unmade}; it tries again" if reason else unseen)
 
     def check_moves(self, situation: Situation) -> None:
         """Say that nothing moves any more, and give up after a while."""

@@ -146,12 +146,14 @@ def test_a_controller_that_has_only_scaled_has_not_promoted(monkeypatch: pytest.
     assert [(entry.release, entry.hash) for entry in account.proven] == [(2, CURRENT), (1, STABLE)]
 
 
-def test_pods_that_may_not_be_made_are_no_promotion(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pods_that_may_not_be_made_are_no_promotion(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
     unmade = {"type": "Progressing", "reason": "ReplicaSetCreateError", "message": "exceeded quota: few"}
     cluster = use(monkeypatch, FakeCluster(rollout(2, {**promoted(STABLE), "conditions": [unmade]})))
+    monkeypatch.setattr(watcher, "SLOW_TO_LOOK_SECONDS", 0)
     monkeypatch.setattr(watcher, "UNSEEN_SECONDS", 0.02)
     with pytest.raises(PlatformError, match="cannot make the pods of 2: exceeded quota: few"):
         RolloutWatchProvider().update("", props(1), props(2))
+    assert "iris: Argo Rollouts cannot make the pods of 2: exceeded quota: few; it tries again" in capfd.readouterr().out
     assert ledger.read(cluster, "test", "iris").serving == 1
 
 
