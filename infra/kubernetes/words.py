@@ -270,9 +270,16 @@ def _judged(run: Object | None, stage: Stage, policy: Policy, seen: Seen) -> Jud
             for measured in result.get("measurements") or ()
         )
         return Judged(is_holding=is_holding)
+    if _is_cut_short(run) and (stage.kind == "verify" or (seen.rollout.get("status") or {}).get("abort")):
+        return Judged()
     if stage.kind == "verify":
         return Judged(_golden_judgement(run, phase, seen), seconds)
     return Judged(_traffic_judgement(run, phase, stage, policy, seen, seconds), seconds)
+
+
+def _is_cut_short(run: Object) -> bool:
+    """Whether an analysis was ended by an abort or a promotion at once: Argo Rollouts calls it successful then, whatever it had seen."""
+    return bool((run.get("spec") or {}).get("terminate")) and (run.get("status") or {}).get("phase") == "Successful"
 
 
 def _golden_judgement(run: Object, phase: str, seen: Seen) -> Judgement:

@@ -276,7 +276,7 @@ def test_blue_green_switches_at_once_and_back_at_once(place: Place, capfd: pytes
     place.promote(1)
 
 
-def test_blue_green_leads_users_back_where_argo_would_leave_them(place: Place) -> None:
+def test_blue_green_leads_users_back_where_argo_would_leave_them(place: Place, capfd: pytest.CaptureFixture[str]) -> None:
     policy = dataclasses.replace(FAST, strategy="blue-green", steps=(), bake_seconds=120)
     place.promote(1, policy)
     place.make(26)
@@ -293,8 +293,10 @@ def test_blue_green_leads_users_back_where_argo_would_leave_them(place: Place) -
             place.cluster.delete(POD, pod["metadata"]["name"], place.namespace)
         wait_until(lambda: not place.available(26), what="not all pods of 26 are ready")
         place.cluster.patch(ROLLOUT, "iris", place.namespace, {"status": {"abort": True}}, part="status")
-        with pytest.raises(RolloutAborted, match=r"All traffic is on 1 again\."):
+        capfd.readouterr()
+        with pytest.raises(RolloutAborted, match=r"At most 100 % of the traffic reached 26, for .* All traffic is on 1 again\."):
             place.watch(26, policy)
+        assert "bake at 100 % | pass" not in capfd.readouterr().out, "for Argo Rollouts an analysis that it ended has passed"
         # The gateway takes changes together for a moment.
         back = time.monotonic() + 1
         wait_until(lambda: sum(answer.at > back for answer in load.answers) >= 40, what="users ask on")

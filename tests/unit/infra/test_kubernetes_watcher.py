@@ -236,6 +236,34 @@ def test_an_abort_is_reported_with_numbers_and_share(monkeypatch: pytest.MonkeyP
     assert last is not None and (last["from"], last["to"], last["reason"][:7]) == (2, 1, "7 of 30")
 
 
+def cut_short(step: int) -> Object:
+    """An analysis that an abort or a promotion at once has ended: for Argo Rollouts a success, with nothing measured."""
+    return {**run(step, "Successful"), "spec": {"terminate": True}}
+
+
+def test_a_stage_that_an_abort_cut_short_has_not_passed(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    use(
+        monkeypatch,
+        FakeCluster(with_runs(under_way(20), passed(1)), with_runs(under_way(20)), with_runs(under_way(0, **ABORTED), cut_short(3))),
+    )
+    with pytest.raises(RolloutAborted, match="2 did not pass at '20 %'") as raised:
+        RolloutWatchProvider().update("", props(1), props(2))
+    assert "At most 20 % of the traffic reached 2, for " in str(raised.value), "nobody counted the users whom it met"
+    assert "2/3 20 % | pass" not in capfd.readouterr().out
+
+
+def test_a_golden_replay_that_was_cut_short_is_made_again(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    cluster = use(monkeypatch, FakeCluster(with_runs(promoted(CURRENT), cut_short(1))))
+    cluster.logs["replay-pod"] = TOLD
+    job = {"metadata": {"labels": {}}, "spec": {"activeDeadlineSeconds": 90, "template": {}}}
+    cluster.put(
+        ANALYSIS_TEMPLATE, {"metadata": {"name": "iris-golden"}, "spec": {"metrics": [{"name": "golden", "provider": {"job": job}}]}}
+    )
+    RolloutWatchProvider().update("", props(1), props(2))
+    assert "1/2 golden replay | pass: 41 golden answers of 2" in capfd.readouterr().out
+    assert ledger.read(cluster, "test", "iris").has_proven(CURRENT)
+
+
 def test_an_abort_that_was_reported_is_tried_again(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
     cluster = use(monkeypatch, FakeCluster(with_runs(under_way(0, **ABORTED))))
     with pytest.raises(RolloutAborted):
